@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from breakcow.litmus.syntax import Expect, Step, Test
+from breakcow.litmus.syntax import Comment, Step, Test
 from breakcow.mm.actions import VERB
 
 
@@ -48,13 +48,13 @@ def program(test: Test) -> Program:
     """
     pages = tuple(page for mapping in test.memory for page in mapping)
     mappings = [number for number, mapping in enumerate(test.memory) for _ in mapping]
-    names = {"A"} | {item.process for item in test.body if item.process != "-"}
+    names = {"A"} | {item.process for item in test.body if not isinstance(item, Comment) and item.process != "-"}
     names |= {chr(ord("A") + item.argument) for item in test.body if isinstance(item, Step) and item.verb == "fork"}
     areas = {name: list(mappings) for name in names}
     actions: list[Action] = []
     fresh = len(mappings)
     for number, item in enumerate(test.body):
-        if isinstance(item, Expect):
+        if not isinstance(item, Step):
             continue
         indexes = [pages.index(page) for page in item.pages]
         for first, count in _spans(item, indexes, areas.get(item.process, [])):

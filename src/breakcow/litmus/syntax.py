@@ -22,8 +22,9 @@ class Step:
     verb: the `name` of a `Verb` of the action table.
     pages: the pages named, in the order written; empty where the verb takes none.
     argument: value, protection bits, feature bits, child's index (A = 0), number of scans, run value, or knob * 1000 + number.
-    outcome: what the line must give: "ok" (default), an errno name, "SIGBUS", "SIGSEGV", or "blocks".
+    outcome: what the line must give: "ok" (default), an errno name, "SIGBUS", "SIGSEGV", or "blocked" (written `blocks`).
     value: what a `read` must give (`-> 7`); None if not stated.
+    comment: what follows "#" on the line.
     """
 
     process: str
@@ -68,6 +69,14 @@ class Expect:
 
 
 @dataclass(frozen=True, slots=True)
+class Comment:
+    """A comment on a line of its own, without its "#". Those of the header and the end stand first and last in the body."""
+
+    comment: str
+    line: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Fixed:
     """`fixed 6.2 6cce3314b928 subject`: the release and the commit that mended the promise this test states."""
 
@@ -78,13 +87,17 @@ class Fixed:
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """A concrete test (parameters already expanded)."""
+    """A concrete test (parameters already expanded).
+
+    name: `subject/words`, followed by `[param=option,...]` if it came out of parameters. description: lines without their indentation.
+    source: the text of the file it was read from, to which the line numbers belong.
+    """
 
     name: str
     description: str
     require: tuple[str, ...]
     memory: tuple[tuple[str, ...], ...]
-    body: tuple[Step | Expect, ...]
+    body: tuple[Step | Expect | Comment, ...]
     fixed: tuple[Fixed, ...] = ()
     unfixed: str = ""
     covers: tuple[str, ...] = ()
