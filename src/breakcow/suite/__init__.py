@@ -1,0 +1,1 @@
+"""What to run, where, and what to think of what was seen."""

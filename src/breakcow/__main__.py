@@ -1,0 +1,5 @@
+"""`python -m breakcow`."""
+
+from breakcow.cli.main import main
+
+main()

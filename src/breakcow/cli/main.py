@@ -1,0 +1,97 @@
+"""The command line: which commands there are, and how every failure becomes one sentence and an exit code.
+
+Commands are named here and imported when used, so that help and version are quick.
+"""
+
+import os
+import sys
+import traceback
+
+from cyclopts import App, CycloptsError, Parameter
+
+from breakcow import __version__
+from breakcow.cli.say import INTERRUPTED, NO_READER, OK, RUN_FAILED, WRONG_USE, WrongUseError, complain, epilogue
+
+HELP = "Does this kernel share and unshare memory pages the way it promised?"
+COMMANDS = {  # what each is for, and examples
+    "run": (
+        "Run tests on models and kernels, and judge them.",
+        (
+            "breakcow run",
+            "breakcow run ksm/unmerge-uffd-wp --on model:6.1 --on host",
+            "breakcow run 'uffd/*' my-test.litmus --on vm:6.1 --ktap",
+        ),
+    ),
+    "show": (
+        "Show a test as a storyboard: the pages after each step.",
+        ("breakcow show ksm/unmerge-uffd-wp --on model:6.1 --on model:6.12",),
+    ),
+    "matrix": ("Run the corpus on several kernels and show kernels x tests.", ("breakcow matrix 5.10 6.1 6.12 7.2",)),
+    "diff": ("Show what changed between two recorded runs.", ("breakcow diff before.jsonl after.jsonl",)),
+    "judge": ("Judge a recorded run again with today's rules and models.", ("breakcow judge run.jsonl",)),
+    "doctor": ("Say what this machine can run and what it lacks.", ("breakcow doctor",)),
+    "kernels": ("Fetch, build and list kernels for the virtual machine.", ()),  # an application of its own, with its own examples
+}
+
+
+def app() -> App:
+    """The application with all its commands, none of them imported."""
+    every = tuple(example for _, examples in COMMANDS.values() for example in examples)
+    application = App(
+        name="breakcow",
+        help=HELP,
+        help_format="plaintext",
+        help_epilogue=epilogue(every),
+        version=__version__,
+        default_parameter=Parameter(negative=(), show_default=False),
+        result_action="return_value",
+    )
+    for name, (meaning, examples) in COMMANDS.items():
+        help_epilogue = {"help_epilogue": epilogue(examples)} if examples else {}
+        application.command(f"breakcow.cli.{name}:{name}", name=name, help=meaning, **help_epilogue)
+    application.register_install_completion_command()
+    return application
+
+
+def main() -> None:
+    """Run the command of `sys.argv` and exit."""
+    try:
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = NO_READER
+    sys.exit(code)
+
+
+def run(words: list[str]) -> int:
+    """Run a command line; the exit code. Raises BrokenPipeError where nobody reads the output any more."""
+    try:
+        result = app()(words or ["--help"], exit_on_error=False, print_error=False)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except CycloptsError as error:
+        complain(f"{' '.join(str(error).split())} (see breakcow --help)")
+        return WRONG_USE
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        complain(f"{error.filename}: {error.strerror}" if error.filename else error)
+        return RUN_FAILED
+    except Exception as error:
+        return _failed(error)
+    return result if isinstance(result, int) else OK
+
+
+def _failed(error: Exception) -> int:
+    """The exit code for an error that a command did not handle: what a user can mend is a sentence, a bug of ours a traceback."""
+    from breakcow.litmus import LitmusError
+    from breakcow.suite.backends import UnknownBackendError
+    from breakcow.suite.corpus import NotFoundError
+    from breakcow.suite.record import BadRecordsError
+
+    if isinstance(error, WrongUseError | NotFoundError | UnknownBackendError | BadRecordsError | LitmusError):
+        complain(error)
+        return WRONG_USE
+    traceback.print_exception(error)
+    return RUN_FAILED

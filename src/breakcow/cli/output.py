@@ -1,0 +1,69 @@
+"""Which reports a command writes, chosen by the options that run, judge and matrix share."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from breakcow.cli.say import INTERRUPTED, WrongUseError, exit_code
+from breakcow.report import Report
+from breakcow.report.failure import Line, lines
+from breakcow.report.jsonl import Jsonl
+from breakcow.report.junit import Junit
+from breakcow.report.ktap import Ktap
+from breakcow.report.terminal import Terminal
+from breakcow.suite.again import model_calls
+from breakcow.suite.record import Record
+
+
+@contextmanager
+def reports(plan: Mapping[str, int], screen: Callable[[], Report] | None, junit: Path | None, jsonl: Path | None) -> Iterator[list[Report]]:
+    """The reports that were asked for, files open: what cannot be written is said before anything runs.
+
+    plan: backend -> number of tests. screen: makes the report on stdout, KTAP if None.
+    """
+    with ExitStack() as stack:
+        try:
+            chosen: list[Report] = []
+            if junit:
+                chosen.append(Junit(stack.enter_context(junit.open("wb")), _told))
+            if jsonl:
+                chosen.append(Jsonl(stack.enter_context(jsonl.open("w", encoding="utf-8"))))
+        except OSError as error:
+            raise WrongUseError(f"cannot write {error.filename}: {error.strerror}") from None
+        chosen.append(screen() if screen else Ktap(sys.stdout, plan, _told))
+        yield chosen
+
+
+def terminal(plan: Mapping[str, int], tell_known: bool) -> Terminal:
+    """The report for people. tell_known: tell known bugs at length too."""
+    told = {"broken", "differs", "error"} | ({"known"} if tell_known else set())
+    return Terminal(Console(), sum(plan.values()), lambda record: _explained(record) if record.verdict in told else ())
+
+
+def feed(records: Iterable[Record], chosen: list[Report], strict: bool = False) -> int:
+    """Give every record to every report; the exit code. Ctrl-C ends the reports with what came until then."""
+    verdicts: list[str] = []
+    interrupted = False
+    try:
+        for record in records:
+            verdicts.append(record.verdict)
+            for report in chosen:
+                report.record(record)
+    except KeyboardInterrupt:
+        interrupted = True
+    for report in chosen:
+        report.end(interrupted)
+    return INTERRUPTED if interrupted else exit_code(verdicts, strict)
+
+
+def _explained(record: Record) -> Iterator[Line]:
+    """A record told at length, with the model's calls."""
+    return lines(record, model_calls(record))
+
+
+def _told(record: Record) -> Iterator[str]:
+    """The same as plain text."""
+    return (line.text for line in _explained(record))

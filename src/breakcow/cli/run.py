@@ -1,0 +1,60 @@
+"""`breakcow run`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def run(
+    *tests: str,
+    on: tuple[str, ...] = (),
+    ktap: bool = False,
+    junit: Path | None = None,
+    jsonl: Path | None = None,
+    jobs: Annotated[int, Parameter(name=["--jobs", "-j"])] = 1,
+    list_: Annotated[bool, Parameter(name="--list")] = False,
+    strict: bool = False,
+) -> int:
+    """Run tests on models and kernels, and judge them.
+
+    Without arguments: the whole corpus on the model of every profile and, where it can, on this machine's kernel.
+
+    Parameters
+    ----------
+    tests
+        Names (ksm/unmerge-uffd-wp), subjects (ksm), patterns ('*/fork-*'), litmus files or folders of them.
+    on
+        Where: model (every profile), model:6.1, host, vm:6.1, vm:PATH of a bzImage. May be repeated.
+    ktap
+        Write KTAP instead of lines for people.
+    junit
+        Write JUnit XML to this file as well.
+    jsonl
+        Write the records to this file as well, one JSON line each.
+    jobs
+        How many processes run models, and how many kernels run at a time.
+    list_
+        Print the names of the tests and run nothing.
+    strict
+        A skip is a failure.
+    """
+    from breakcow.cli.output import feed, reports, terminal
+    from breakcow.cli.say import WrongUseError
+    from breakcow.suite import backends
+    from breakcow.suite.corpus import select
+    from breakcow.suite.run import run as records
+    from breakcow.suite.trial import trial
+
+    if jobs < 1:
+        raise WrongUseError(f"-j {jobs}: at least one job is needed")
+    chosen = select(tests)
+    if list_:
+        sys.stdout.writelines(f"{one.test.name}\n" for one in chosen)
+        return 0
+    names = backends.names(on) or backends.everything()
+    plan = {name: len(chosen) for name in names}
+    trials = [trial(*one) for one in chosen]
+    with reports(plan, None if ktap else lambda: terminal(plan, bool(tests)), junit, jsonl) as outputs:
+        return feed(records(trials, names, jobs), outputs, strict)

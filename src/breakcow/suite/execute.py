@@ -1,0 +1,87 @@
+"""One trial on one backend: skip it or run it, judge it, keep it. A kernel that is lost is started again for the rest."""
+
+import time
+from collections.abc import Iterator, Sequence
+from threading import Event
+
+import msgspec
+
+from breakcow import litmus
+from breakcow.backend.abilities import Abilities
+from breakcow.backend.errors import LostBackend
+from breakcow.backend.model import ModelBackend
+from breakcow.backend.observation import Observation
+from breakcow.kernel import PROFILES, Profile, profile_for
+from breakcow.suite.backends import Kernel, kernel
+from breakcow.suite.judge import Judgement, judge
+from breakcow.suite.record import VERDICTS, Record
+from breakcow.suite.trial import Trial
+
+RESTARTS = 3  # in a row without one test that ran: the machine is not coming back
+
+
+def on_model(name: str, trial: Trial) -> Record:
+    """The record of a trial on a model. Every path that the specification allows must be right; kept is the first of the worst."""
+    start = time.perf_counter()
+    profile = PROFILES[name.removeprefix("model:")]
+    model = ModelBackend(profile)
+    lacking = lacks(trial, model.probe())
+    if lacking:
+        return trial.record(name, profile.release, "skip", lacking)
+    judged = [(judge(trial.test, trial.program, path, profile.release), path) for path in model.paths(trial.program)]
+    worst, seen = max(judged, key=lambda pair: VERDICTS.index(pair[0].verdict))
+    return _record(trial, name, profile.release, worst, seen, start)
+
+
+def on_kernel(name: str, trials: Sequence[Trial], stop: Event) -> Iterator[Record]:
+    """The records of all trials on one real kernel, one after the other. Ends early once `stop` is set."""
+    left = list(trials)
+    failures = 0
+    while left and failures < RESTARTS and not stop.is_set():
+        try:
+            with kernel(name) as machine:
+                abilities = machine.probe()
+                while left and not stop.is_set():
+                    record = _try(left[0], machine, abilities)
+                    left.pop(0)
+                    failures = 0
+                    yield record
+        except LostBackend as lost:
+            failures += 1
+            yield left.pop(0).record(name, "", "error", f"{name} was lost: {lost}")
+    if failures == RESTARTS:
+        yield from (trial.record(name, "", "error", f"not run: {name} was lost {RESTARTS} times in a row") for trial in left)
+
+
+def _try(trial: Trial, machine: Kernel, abilities: Abilities) -> Record:
+    """One trial on an open kernel. Raises LostBackend."""
+    start = time.perf_counter()
+    lacking = lacks(trial, abilities)
+    if lacking:
+        return trial.record(machine.name, abilities.release, "skip", lacking)
+    seen = machine.run(trial.program)
+    judgement = on_profile(trial, seen, abilities.release, profile_for(abilities.release))
+    return _record(trial, machine.name, abilities.release, judgement, seen, start)
+
+
+def on_profile(trial: Trial, seen: tuple[Observation, ...], release: str, profile: Profile) -> Judgement:
+    """The verdict on what a kernel of `release` did, compared with what the model of `profile` allows."""
+    return judge(trial.test, trial.program, seen, release, ModelBackend(profile).check(trial.program, seen))
+
+
+def lacks(trial: Trial, abilities: Abilities) -> str:
+    """What the kernel lacks for this trial, in sentences; empty if nothing."""
+    words = litmus.requirements(trial.test)
+    missing = (abilities.abilities.get(word, f"it is not known whether this kernel has {word}") for word in words)
+    return "; ".join(dict.fromkeys(sentence for sentence in missing if sentence))
+
+
+def _record(trial: Trial, name: str, release: str, judgement: Judgement, seen: tuple[Observation, ...], start: float) -> Record:
+    """The record of a trial that ran; `start`: of time.perf_counter()."""
+    return msgspec.structs.replace(
+        trial.record(name, release, judgement.verdict, judgement.why),
+        reasons=judgement.reasons,
+        unobserved=judgement.unobserved,
+        observations=seen,
+        seconds=round(time.perf_counter() - start, 6),
+    )
