@@ -1,0 +1,221 @@
+"""The specification as a backend: runs a program on the model of one kernel, along every path that kernel may take."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import msgspec
+
+from breakcow.backend.abilities import Abilities
+from breakcow.backend.compare import Difference, difference
+from breakcow.backend.observation import Observation
+from breakcow.backend.observe import Frames, frames, observe
+from breakcow.kernel import Profile
+from breakcow.litmus.program import Action, Program
+from breakcow.litmus.requirements import REQUIREMENTS
+from breakcow.mm import flags
+from breakcow.mm.actions import VERB, VERBS
+from breakcow.mm.ghost import follow
+from breakcow.mm.promises import consistent_counters, consistent_page
+from breakcow.mm.schema import Bounds, State
+from breakcow.mm.step import boot, step
+
+Path = tuple[Observation, ...]
+NUMBER = {verb.name: number for number, verb in enumerate(VERBS)}
+ROOM = os.path.dirname(flags.__file__)
+NO_RULES = {"schema.py", "step.py", "dispatch.py", "ghost.py", "promises.py"}  # files of mm/ that stand for no kernel function
+MOST_PATHS = 64  # a program on a kernel that chooses freely is followed along this many paths at most
+
+
+class ModelError(Exception):
+    """The specification contradicts itself: a bug of ours, never an outcome of a test."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of the specification: how deep, the function, its file, its arguments and its result as words."""
+
+    depth: int
+    function: str
+    file: str
+    arguments: str
+    result: str
+
+
+def lacking(profile: Profile) -> dict[str, str]:
+    """Requirement -> why the kernel of `profile` cannot meet it; "" where it can."""
+    needs = {
+        "soft-dirty": ("mem_soft_dirty", "the kernel is built without CONFIG_MEM_SOFT_DIRTY"),
+        "ksm-zero-pages": ("", ""),
+        "uffd-user-mode-only": ("uffd_user_mode_only", "the kernel has no UFFD_USER_MODE_ONLY"),
+        "uffd-wp-unpopulated": ("uffd_wp_unpopulated", "the kernel has no UFFD_FEATURE_WP_UNPOPULATED"),
+        "uffd-wp-async": ("uffd_wp_async", "the kernel has no UFFD_FEATURE_WP_ASYNC"),
+        "populate": ("madv_populate", "the kernel has no MADV_POPULATE_READ and MADV_POPULATE_WRITE"),
+        "smart-scan": ("ksm_smart_scan", "ksmd has no smart_scan"),
+    }
+    absent = {
+        "thp": "the specification has no transparent huge pages",
+        "swap": "the specification has no swap",
+        "pagemap-scan": "the specification has no PAGEMAP_SCAN",
+    }
+    found = {}
+    for word in REQUIREMENTS:
+        name, why = needs.get(word, ("", ""))
+        found[word] = why if name and not getattr(profile, name) else absent.get(word, "")
+    return found
+
+
+class ModelBackend:
+    """Runs programs on the specification with the behaviours of `profile`."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.name = f"model:{profile.name}"
+
+    def probe(self) -> Abilities:
+        """What the modelled kernel can do."""
+        return Abilities(self.profile.release, lacking(self.profile), ())
+
+    def run(self, program: Program) -> Path:
+        """One observation for each action, along the first path."""
+        state = self._start(program)
+        path = []
+        for action in program.actions:
+            path.append(self._observe(state, program, action))
+        return tuple(path)
+
+    def paths(self, program: Program) -> tuple[Path, ...]:
+        """Every sequence of observations that this kernel may show, each once; MOST_PATHS at most."""
+        ends: list[tuple[State, Path]] = [(self._start(program), ())]
+        for action in program.actions:
+            grown: dict[tuple[tuple[int, ...], bytes], tuple[State, Path]] = {}
+            for state, path in ends:
+                for after, seen in self._outcomes(state, program, action):
+                    longer = (*path, seen)
+                    grown.setdefault((after.pack(), msgspec.json.encode(longer)), (after, longer))
+            ends = list(grown.values())[:MOST_PATHS]
+        return tuple({msgspec.json.encode(path): path for _, path in ends}.values())
+
+    def check(self, program: Program, observations: Path) -> Difference | None:
+        """The first observation that no path of this kernel allows, beside the nearest that one does; None if all are allowed."""
+        states = [self._start(program)]
+        for number, (action, observed) in enumerate(zip(program.actions, observations, strict=False)):
+            outcomes = [outcome for state in states for outcome in self._outcomes(state, program, action)]
+            found = [difference(number, seen, observed) for _, seen in outcomes]
+            unlike = [found_ for found_ in found if found_]
+            if len(unlike) == len(found):
+                return min(unlike, key=len)[0]
+            matching = {after.pack(): after for (after, _), d in zip(outcomes, found, strict=True) if not d}
+            states = list(matching.values())
+        return None
+
+    def trace(self, program: Program, number: int) -> tuple[Call, ...]:
+        """The calls that the specification makes in action `number`, in order, along the first path."""
+        state = self._start(program)
+        for action in program.actions[:number]:
+            self._take(state, program, action, 0)
+        calls: list[Call] = []
+        _traced(lambda: self._take(state, program, program.actions[number], 0), calls)
+        return tuple(calls)
+
+    def _start(self, program: Program) -> State:
+        state = State(Bounds(len(program.processes), len(program.pages)), self.profile)
+        for v, area in enumerate(program.mappings):
+            state.vma[0, v].area = area
+        boot(state)
+        return state
+
+    def _outcomes(self, state: State, program: Program, action: Action) -> list[tuple[State, Observation]]:
+        """Every way the action can end from `state`."""
+        done, pending = [], [0]
+        while pending:
+            choices = pending.pop()
+            after = state.copy()
+            seen = self._observe(after, program, action, choices)
+            done.append((after, seen))
+            known = choices.bit_length()
+            pending += [choices | 1 << bit for bit in range(known, after.step.drawn)]
+        return done
+
+    def _observe(self, state: State, program: Program, action: Action, choices: int = 0) -> Observation:
+        before: Frames = frames(state)
+        self._take(state, program, action, choices)
+        self._check_itself(state)
+        return observe(state, program, action.verb, before)
+
+    def _take(self, state: State, program: Program, action: Action, choices: int) -> None:
+        p = 0 if action.process == "-" else program.processes.index(action.process)
+        argument = action.argument
+        if action.verb == "fork":
+            argument = program.processes.index(chr(ord("A") + argument))
+        state.step.choices = choices
+        step(state, NUMBER[action.verb], p, action.page, action.count, argument)
+        follow(state, NUMBER[action.verb], p, action.page, action.count, argument)
+
+    def _check_itself(self, state: State) -> None:
+        """The ninth promise, at every step: a state that contradicts itself is a bug of the specification."""
+        processes, pages = state.pte.shape
+        for p in range(processes):
+            for v in range(pages):
+                if not consistent_page(state, p, v):
+                    raise ModelError(f"{self.name}: the entry of process {p}, page {v} contradicts its page")
+        if not consistent_counters(state):
+            raise ModelError(f"{self.name}: the counters contradict the page tables")
+
+
+def _traced(run: Callable[[], None], calls: list[Call]) -> None:
+    """Run `run` and append a Call for each function of `mm/` that it enters."""
+    open_calls: list[int] = []
+
+    def profile(frame: FrameType, event: str, value: Any) -> None:
+        folder, file = os.path.split(frame.f_code.co_filename)
+        if folder != ROOM or file in NO_RULES or frame.f_code.co_name.startswith("<"):
+            return
+        if event == "call":
+            open_calls.append(len(calls))
+            calls.append(Call(len(open_calls) - 1, frame.f_code.co_name, file, _arguments(frame), ""))
+        elif event == "return" and open_calls:
+            index = open_calls.pop()
+            call = calls[index]
+            calls[index] = Call(call.depth, call.function, call.file, call.arguments, _result(call.function, value))
+
+    sys.setprofile(profile)
+    try:
+        run()
+    finally:
+        sys.setprofile(None)
+
+
+def _arguments(frame: FrameType) -> str:
+    """The arguments worth reading: fault flags by name, other numbers as they are."""
+    names = frame.f_code.co_varnames[: frame.f_code.co_argcount]
+    words = []
+    for name in names:
+        value = frame.f_locals[name]
+        if name == "flags":
+            words.append(flag_names(value, "FAULT_FLAG_"))
+        elif name == "foll":
+            words.append(flag_names(value, "FOLL_"))
+        elif isinstance(value, int):
+            words.append(f"{name}={value}")
+    return ", ".join(words)
+
+
+def _result(function: str, value: Any) -> str:
+    """A fault's result as VM_FAULT_* names, any other as it is."""
+    faults = {"handle_mm_fault", "__handle_mm_fault", "handle_pte_fault", "do_wp_page", "handle_userfault", "wp_page_copy"}
+    if function in faults | {"do_anonymous_page", "faultin_page"}:
+        return flag_names(value, "VM_FAULT_") or "0"
+    return "" if value is None else str(value)
+
+
+def flag_names(value: int, prefix: str) -> str:
+    """The names of the bits of `value` among the constants with `prefix`, without it, joined by |."""
+    bits = {name: number for name, number in vars(flags).items() if name.startswith(prefix) and bin(number).count("1") == 1}
+    return "|".join(name.removeprefix(prefix) for name, number in bits.items() if value & number)
+
+
+assert set(VERB) == set(NUMBER)

@@ -1,0 +1,171 @@
+"""Every difference between kernels that the specification asks about: its meaning, its values, and the commit that changed it.
+
+Citations are in the form `Linux kernel commit <12 hex> ("<subject>") (in vX.Y)`; where the commit could not be checked, the entry names the
+releases between which the sources differ.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """name: attribute of `s.kernel`. meaning: one line. values: value -> words. source: who changed it, and when."""
+
+    name: str
+    meaning: str
+    values: tuple[str, ...]
+    source: str
+
+
+BEHAVIOURS = (
+    Behaviour(
+        "break_ksm",
+        "how break_ksm() unshares a KSM page",
+        ("fake-write", "unshare", "write-retry"),
+        'Linux kernel commit 6cce3314b928 ("mm/ksm: fix KSM COW breaking with userfaultfd-wp via FAULT_FLAG_UNSHARE") (in v6.2); '
+        "write-retry is the third option of its review, in no kernel",
+    ),
+    Behaviour(
+        "break_ksm_misses_protnone",
+        "follow_page() refuses the entries of a PROT_NONE mapping, so that break_ksm() finds no page there",
+        ("no", "yes"),
+        'Linux kernel commit d74943a2f3cd ("mm/gup: reintroduce FOLL_NUMA as FOLL_HONOR_NUMA_FAULT") (in v6.5); broken since v6.1',
+    ),
+    Behaviour(
+        "wp_reuse",
+        "when a write fault takes over an anonymous page instead of copying it",
+        ("mapcount is 1", "page_count is 1", "exclusive"),
+        'Linux kernel commit 09854ba94c6a ("mm: do_wp_page() simplification") (in v5.9); '
+        'Linux kernel commit 6c287605fd56 ("mm: remember exclusively mapped anonymous pages with PG_anon_exclusive") (in v5.19)',
+    ),
+    Behaviour(
+        "gup_unshare",
+        "a read-only pin unshares a page that is not exclusive (FAULT_FLAG_UNSHARE)",
+        ("no", "yes"),
+        "the FAULT_FLAG_UNSHARE series (in v5.19); absent in the source of 5.10, present in 6.1",
+    ),
+    Behaviour(
+        "unshare_zero_page",
+        "FAULT_FLAG_UNSHARE replaces the zero page by a private page",
+        ("no", "yes"),
+        'Linux kernel commit 8d6a0ac09a16 ("mm: extend FAULT_FLAG_UNSHARE support to anything in a COW mapping") (in v6.2)',
+    ),
+    Behaviour(
+        "ksm_zero_pages_unmerge",
+        "a zero page that KSM placed is marked dirty, counted, and broken by unmerging",
+        ("no", "yes"),
+        'Linux kernel commit 79271476b336 ("ksm: support unsharing KSM-placed zero pages") (in v6.6)',
+    ),
+    Behaviour(
+        "ksm_checksum_first",
+        "a page passes the checksum gate before it is looked up in the stable tree",
+        ("no", "yes"),
+        "between v6.1 and v6.12: cmp_and_merge_page() in mm/ksm.c",
+    ),
+    Behaviour(
+        "ksm_smart_scan",
+        "ksmd has smart_scan",
+        ("no", "yes"),
+        "between v6.1 and v6.12: should_skip_rmap_item() in mm/ksm.c",
+    ),
+    Behaviour(
+        "fault_orig_pte_valid",
+        "faults carry FAULT_FLAG_ORIG_PTE_VALID (0x800), so the warning prints 881 and not 81",
+        ("no", "yes"),
+        "between v5.10 and v6.1: handle_pte_fault() in mm/memory.c",
+    ),
+    Behaviour(
+        "fault_write_result",
+        "a completed copy-on-write returns VM_FAULT_WRITE",
+        ("no", "yes"),
+        "between v6.1 and v6.12: do_wp_page() in mm/memory.c",
+    ),
+    Behaviour(
+        "mprotect_writable",
+        "which read-only entries mprotect() to read-write makes writable at once",
+        ("none", "exclusive and dirty", "exclusive"),
+        "between v5.10, v6.1 and v6.12: can_change_pte_writable() in mm/mprotect.c",
+    ),
+    Behaviour(
+        "uffd_wp_resolve_writable",
+        "releasing a protection makes the entry of an exclusive page writable at once",
+        ("no", "yes"),
+        "between v6.1 and v6.12: uffd_wp_range() in mm/userfaultfd.c",
+    ),
+    Behaviour(
+        "uffd_wp_many_vmas",
+        "one UFFDIO_WRITEPROTECT may span several vmas",
+        ("no", "yes"),
+        "between v6.1 and v6.12: mwriteprotect_range() in mm/userfaultfd.c",
+    ),
+    Behaviour(
+        "uffd_close_resets",
+        "close() of the userfaultfd clears the uffd-wp bits",
+        ("no", "yes"),
+        'Linux kernel commit c88033efe9a3 ("mm/userfaultfd: reset ptes when close() for wr-protected ones") (in v6.9), backported',
+    ),
+    Behaviour(
+        "uffd_unregister_resets",
+        "UFFDIO_UNREGISTER clears the uffd-wp bits",
+        ("no", "yes"),
+        'Linux kernel commit f369b07c8614 ("mm/uffd: reset write protection when unregister with wp-mode") (in v6.0)',
+    ),
+    Behaviour(
+        "mremap_clears_uffd_wp",
+        "mremap() clears the uffd-wp bits of a mapping that loses its userfaultfd",
+        ("no", "yes"),
+        'Linux kernel commit 0cef0bb836e3 ("mm: clear uffd-wp PTE/PMD state on mremap()") (in v6.13), backported',
+    ),
+    Behaviour(
+        "mremap_many_vmas",
+        "mremap() may move a range of several vmas",
+        ("no", "yes"),
+        "between v6.12 and v7.2: mm/mremap.c",
+    ),
+    Behaviour(
+        "fork_copies_uffd_wp",
+        "fork copies the entries of a registered vma that never had an anonymous page",
+        ("no", "yes"),
+        "between v5.10 and v6.1: vma_needs_copy() in mm/memory.c",
+    ),
+    Behaviour(
+        "uffd_user_mode_only", "userfaultfd(2) has UFFD_USER_MODE_ONLY", ("no", "yes"), "after v5.10: include/uapi/linux/userfaultfd.h"
+    ),
+    Behaviour(
+        "uffd_wp_unpopulated",
+        "userfaultfd has UFFD_FEATURE_WP_UNPOPULATED",
+        ("no", "yes"),
+        "between v6.1 and v6.12: include/uapi/linux/userfaultfd.h",
+    ),
+    Behaviour(
+        "uffd_wp_async",
+        "userfaultfd has UFFD_FEATURE_WP_ASYNC",
+        ("no", "yes"),
+        "between v6.1 and v6.12: include/uapi/linux/userfaultfd.h",
+    ),
+    Behaviour(
+        "madv_populate",
+        "madvise has MADV_POPULATE_READ and MADV_POPULATE_WRITE",
+        ("no", "yes"),
+        "after v5.10: mm/madvise.c",
+    ),
+    Behaviour(
+        "io_uring_unlockable",
+        "registering a fixed buffer may wait in handle_userfault() instead of failing with EFAULT",
+        ("no", "yes"),
+        "between v6.1 and v6.12: io_pin_pages() uses pin_user_pages_fast()",
+    ),
+    Behaviour(
+        "proc_mem_force",
+        "a write to /proc/PID/mem overrides page protections (FOLL_FORCE)",
+        ("no", "yes"),
+        "a build option since v6.12 (PROC_MEM_ALWAYS_FORCE); Debian sets it to ptrace-only since 7.1",
+    ),
+    Behaviour(
+        "mem_soft_dirty",
+        "the kernel tracks soft-dirty (CONFIG_MEM_SOFT_DIRTY)",
+        ("no", "yes"),
+        "a build option",
+    ),
+)
+NAMES = tuple(behaviour.name for behaviour in BEHAVIOURS)

@@ -1,0 +1,64 @@
+"""Constants with the kernel's own names and, where the kernel prints them, its values (include/linux/mm_types.h, mm.h)."""
+
+FAULT_FLAG_WRITE = 0x1
+FAULT_FLAG_ALLOW_RETRY = 0x4
+FAULT_FLAG_KILLABLE = 0x10
+FAULT_FLAG_USER = 0x40
+FAULT_FLAG_REMOTE = 0x80
+FAULT_FLAG_INTERRUPTIBLE = 0x200
+FAULT_FLAG_UNSHARE = 0x400
+FAULT_FLAG_ORIG_PTE_VALID = 0x800
+FAULT_FLAG_DEFAULT = FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_KILLABLE | FAULT_FLAG_INTERRUPTIBLE
+
+VM_FAULT_SIGBUS = 0x2
+VM_FAULT_WRITE = 0x8  # until 6.1
+VM_FAULT_RETRY = 0x400
+
+FOLL_WRITE = 0x1
+FOLL_GET = 0x2
+FOLL_FORCE = 0x8
+FOLL_REMOTE = 0x80
+FOLL_LONGTERM = 0x100
+FOLL_PIN = 0x200
+FOLL_UNLOCKABLE = 0x400  # the caller can have mmap_lock dropped: ALLOW_RETRY
+
+PROT_READ = 1
+PROT_WRITE = 2
+
+KSM_RUN_STOP = 0
+KSM_RUN_MERGE = 1
+KSM_RUN_UNMERGE = 2
+
+ZERO_PAGE = 0  # the frame of the shared zero page; other frames count from 1
+
+UFFD_USER_MODE_ONLY = 1  # our own bits, as in actions.FEATURES
+UFFD_FEATURE_SIGBUS = 2
+UFFD_FEATURE_EVENT_FORK = 4
+UFFD_FEATURE_EVENT_REMAP = 8
+UFFD_FEATURE_WP_UNPOPULATED = 16
+UFFD_FEATURE_WP_ASYNC = 32
+
+PROCESS_NONE = 0
+PROCESS_RUNNING = 1
+PROCESS_EXITED = 2
+
+# How an operation ends: 0, a negative errno, or one of these.
+OK = 0
+BLOCKED = 1
+SIGBUS = 2
+SIGSEGV = 3
+BUSY = 4
+
+EIO = 5
+ENOENT = 2
+ENOMEM = 12
+EFAULT = 14
+EBUSY = 16
+EINVAL = 22
+ESRCH = 3
+
+EVENT_PAGEFAULT_WP = 1
+EVENT_FORK = 2
+EVENT_REMAP = 3
+
+EVENTS = 8  # messages that one step can queue

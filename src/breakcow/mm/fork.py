@@ -1,0 +1,140 @@
+"""fork(2) and exit(2): kernel/fork.c, kernel/exit.c, and the copying of entries in mm/memory.c."""
+
+from breakcow.mm.flags import (
+    EVENT_FORK,
+    OK,
+    PROCESS_EXITED,
+    PROCESS_RUNNING,
+    UFFD_FEATURE_EVENT_FORK,
+)
+from breakcow.mm.ksm import ksm_exit, ksm_fork
+from breakcow.mm.memory import REUSE_EXCLUSIVE, map_new_page, maybe_mkwrite
+from breakcow.mm.page_alloc import page_maybe_dma_pinned, put_page
+from breakcow.mm.pgtable import copy_pte, is_anon_page, is_ksm_zero_pte, pte_mkdirty, zap_pte
+from breakcow.mm.schema import State
+from breakcow.mm.userfaultfd import queue_event
+from breakcow.mm.vma import anon_vma
+
+
+def fork(s: State, p: int, v: int, n: int, c: int) -> int:
+    """fork(2), dup_mmap(): `c` is the index of the child. With UFFD_FEATURE_EVENT_FORK the reader gets a userfaultfd of the child."""
+    parent = s.proc[p]
+    child = s.proc[c]
+    child.state = PROCESS_RUNNING
+    if parent.uffd and parent.features & UFFD_FEATURE_EVENT_FORK:
+        dup_userfaultfd(s, p, c)
+    for w in range(s.vma.shape[1]):
+        copy_vma_flags(s, p, c, w)
+    for w in range(s.vma.shape[1]):
+        if vma_needs_copy(s, p, c, w):
+            copy_present_pte(s, p, c, w)
+    ksm_fork(s, p, c)
+    return OK
+
+
+def dup_userfaultfd(s: State, p: int, c: int) -> None:
+    """dup_userfaultfd(), fs/userfaultfd.c: the child's registered vmas get a context of their own."""
+    registered = 0
+    for w in range(s.vma.shape[1]):
+        registered |= s.vma[p, w].registered
+    if not registered:
+        return
+    s.proc[c].uffd = 1
+    s.proc[c].features = s.proc[p].features
+    queue_event(s, EVENT_FORK, p, 0)
+
+
+def copy_vma_flags(s: State, p: int, c: int, v: int) -> None:
+    """vm_area_dup(): every flag, but VM_UFFD_WP only with a context of the child's own."""
+    vma = s.vma[p, v]
+    twin = s.vma[c, v]
+    twin.mapped = vma.mapped
+    twin.area = vma.area
+    twin.prot = vma.prot
+    twin.mergeable = vma.mergeable
+    twin.soft_dirty = vma.soft_dirty
+    twin.anon_vma = vma.anon_vma
+    twin.registered = vma.registered if s.proc[c].uffd else 0
+
+
+def vma_needs_copy(s: State, p: int, c: int, v: int) -> int:
+    """vma_needs_copy(): a vma that never had an anonymous page is left to be faulted in again, unless its protection must be copied."""
+    if anon_vma(s, p, v):
+        return 1
+    return 1 if s.kernel.fork_copies_uffd_wp and s.vma[c, v].registered else 0
+
+
+def copy_present_pte(s: State, p: int, c: int, v: int) -> None:
+    """copy_present_pte(): share the page, write-protected in both; a page that may be pinned is copied at once for the child."""
+    pte = s.pte[p, v]
+    twin = s.pte[c, v]
+    if pte.marker:
+        copy_marker(s, c, v)
+        return
+    if not pte.present:
+        return
+    if is_anon_page(pte) and must_copy_for_dma(s, pte.frame):
+        copy_present_page(s, p, c, v)
+        return
+    if is_anon_page(pte):
+        s.page[pte.frame].mapcount += 1
+        s.page[pte.frame].exclusive = 0
+    if is_ksm_zero_pte(s, pte):
+        s.ksm.zero_pages += 1  # ksm_map_zero_page()
+    pte.write = 0
+    copy_pte(twin, pte)
+    if not s.vma[c, v].registered:
+        twin.uffd_wp = 0
+
+
+def copy_marker(s: State, c: int, v: int) -> None:
+    """copy_nonpresent_pte() for a uffd-wp marker: it goes along only where the child is registered."""
+    if s.vma[c, v].registered:
+        s.pte[c, v].marker = 1
+        s.pte[c, v].uffd_wp = 1
+
+
+def must_copy_for_dma(s: State, f: int) -> int:
+    """page_try_dup_anon_rmap(): a page that may be pinned is never shared; since 5.19 only an exclusive one can be pinned for writing."""
+    if not page_maybe_dma_pinned(s, f):
+        return 0
+    return 1 if s.page[f].exclusive or s.kernel.wp_reuse != REUSE_EXCLUSIVE else 0
+
+
+def copy_present_page(s: State, p: int, c: int, v: int) -> None:
+    """copy_present_page(): the child's own copy, dirty and writable as its vma permits, protected if the parent's was and it is armed."""
+    protected = s.pte[p, v].uffd_wp and s.vma[c, v].registered
+    map_new_page(s, c, v, s.page[s.pte[p, v].frame].content)
+    twin = s.pte[c, v]
+    pte_mkdirty(s, twin)
+    maybe_mkwrite(s, c, v)
+    if protected:
+        twin.uffd_wp = 1
+        twin.write = 0
+
+
+def do_exit(s: State, p: int, v: int, n: int, c: int) -> int:
+    """exit(2), exit_mmap(): every mapping goes, the descriptors close, and with them pins and pipes."""
+    ksm_exit(s, p)
+    for w in range(s.vma.shape[1]):
+        zap_pte(s, p, w)
+        close_references(s, p, w)
+        vma = s.vma[p, w]
+        vma.mapped = 0
+        vma.mergeable = 0
+        vma.registered = 0
+    s.proc[p].state = PROCESS_EXITED
+    return OK
+
+
+def close_references(s: State, p: int, v: int) -> None:
+    """exit_files(): the io_uring and the pipe that hold the page are closed."""
+    ref = s.ref[p, v]
+    if ref.pinned:
+        s.page[ref.pinned - 1].pincount -= 1
+        put_page(s, ref.pinned - 1)
+    if ref.spliced:
+        s.page[ref.spliced - 1].refs -= 1
+        put_page(s, ref.spliced - 1)
+    ref.pinned = 0
+    ref.spliced = 0

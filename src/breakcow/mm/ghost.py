@@ -1,0 +1,296 @@
+"""The ghost: what the program asked for and did, kept apart from what the kernel made of it.
+
+It follows the outcomes of the operations alone, and of the kernel's state only which pages are present, so that it can follow a real
+kernel as well. The promises are stated over it.
+"""
+
+from typing import Any
+
+from breakcow.mm.actions import VERB, VERBS
+from breakcow.mm.flags import (
+    BLOCKED,
+    EVENT_PAGEFAULT_WP,
+    OK,
+    UFFD_FEATURE_EVENT_FORK,
+    UFFD_FEATURE_EVENT_REMAP,
+    UFFD_FEATURE_WP_ASYNC,
+    UFFD_FEATURE_WP_UNPOPULATED,
+    ZERO_PAGE,
+)
+from breakcow.mm.pgtable import is_anon_page, is_zero_pfn
+from breakcow.mm.schema import State
+
+WRITE = VERBS.index(VERB["write"])
+READ = VERBS.index(VERB["read"])
+COPY_TO_USER = VERBS.index(VERB["copy_to_user"])
+MEM_WRITE = VERBS.index(VERB["mem_write"])
+PROCESS_VM_READV = VERBS.index(VERB["process_vm_readv"])
+PROCESS_VM_WRITEV = VERBS.index(VERB["process_vm_writev"])
+MERGEABLE = VERBS.index(VERB["mergeable"])
+UNMERGEABLE = VERBS.index(VERB["unmergeable"])
+DONTNEED = VERBS.index(VERB["dontneed"])
+POPULATE_WRITE = VERBS.index(VERB["populate_write"])
+MREMAP = VERBS.index(VERB["mremap"])
+MUNMAP = VERBS.index(VERB["munmap"])
+FORK = VERBS.index(VERB["fork"])
+EXIT = VERBS.index(VERB["exit"])
+CLEAR_REFS = VERBS.index(VERB["clear_refs"])
+UFFD_OPEN = VERBS.index(VERB["uffd_open"])
+UFFD_REGISTER = VERBS.index(VERB["uffd_register"])
+UFFD_PROTECT = VERBS.index(VERB["uffd_protect"])
+UFFD_RELEASE = VERBS.index(VERB["uffd_release"])
+UFFD_UNREGISTER = VERBS.index(VERB["uffd_unregister"])
+UFFD_CLOSE = VERBS.index(VERB["uffd_close"])
+PIN = VERBS.index(VERB["pin"])
+UNPIN = VERBS.index(VERB["unpin"])
+DMA = VERBS.index(VERB["dma"])
+VMSPLICE = VERBS.index(VERB["vmsplice"])
+DRAIN = VERBS.index(VERB["drain"])
+KSM_SCAN = VERBS.index(VERB["ksm_scan"])
+KSM_RUN = VERBS.index(VERB["ksm_run"])
+
+BREACH_TRAP = 1  # bits of ghost.breach
+BREACH_EVENT = 2
+BREACH_READ = 4
+
+
+def begin(s: State) -> None:
+    """The program as it starts: everything mapped, nothing asked for, soft-dirty never cleared, ksmd running."""
+    s.ksm.asked_run = 1
+    for v in range(s.ghost.shape[1]):
+        s.ghost[0, v].mapped = 1
+        s.ghost[0, v].exempt = 1
+
+
+def follow(s: State, verb: int, p: int, v: int, n: int, c: int) -> None:
+    """Take note of the step that was just taken, from its outcome in s.step, s.event and s.resumed."""
+    for q in range(s.ghost.shape[0]):
+        for w in range(s.ghost.shape[1]):
+            s.ghost[q, w].breach = 0
+    check_events(s, verb, p, v, n)
+    if s.step.result == BLOCKED:
+        remember(s, verb, p, v, n, c)
+    elif s.step.result == OK:
+        complete(s, verb, p, v, n, c, s.step.value)
+    for q in range(s.proc.shape[0]):
+        if s.resumed[q].ended:
+            resume(s, q)
+    look(s)
+
+
+def remember(s: State, verb: int, p: int, v: int, n: int, c: int) -> None:
+    """An operation that sleeps: it counts when it ends."""
+    if verb == KSM_RUN:
+        return
+    proc = s.proc[p]
+    proc.pending_verb = verb + 1
+    proc.pending_first = v
+    proc.pending_count = n
+    proc.pending_argument = c
+
+
+def resume(s: State, p: int) -> None:
+    """An operation that slept has ended."""
+    proc = s.proc[p]
+    if proc.pending_verb and s.resumed[p].result == OK:
+        complete(s, proc.pending_verb - 1, p, proc.pending_first, proc.pending_count, proc.pending_argument, s.resumed[p].value)
+    proc.pending_verb = 0
+
+
+def check_events(s: State, verb: int, p: int, v: int, n: int) -> None:
+    """Promise 3: an event comes from a store, or what faults as one, of that process to that page, and the page is armed."""
+    for k in range(s.step.events):
+        event = s.event[k]
+        if event.kind != EVENT_PAGEFAULT_WP:
+            continue
+        q = event.process
+        asked = 0
+        if q == p and v <= event.page < v + n and stores(verb):
+            asked = 1
+        proc = s.proc[q]
+        first = proc.pending_first
+        if proc.pending_verb and first <= event.page < first + proc.pending_count and stores(proc.pending_verb - 1):
+            asked = 1
+        if not asked or not s.ghost[q, event.page].armed:
+            s.ghost[q, event.page].breach |= BREACH_EVENT
+
+
+def stores(verb: int) -> int:
+    """Operations that store, or fault as a store does on the program's own request."""
+    return 1 if verb in (WRITE, COPY_TO_USER, MEM_WRITE, PROCESS_VM_WRITEV, POPULATE_WRITE, PIN) else 0
+
+
+def complete(s: State, verb: int, p: int, v: int, n: int, c: int, value: int) -> None:
+    """What a successful operation means to the program."""
+    if verb == FORK:
+        fork(s, p, c)
+    elif verb == KSM_SCAN or verb == KSM_RUN:
+        administrator(s, verb, c)
+    elif verb == UFFD_OPEN:
+        uffd_open(s, p, c)
+    elif verb == EXIT or verb == CLEAR_REFS or verb == UFFD_CLOSE:
+        for w in range(s.ghost.shape[1]):
+            complete_page(s, verb, p, w, c, value)
+    else:
+        for w in range(v, v + n):
+            complete_page(s, verb, p, w, c, value)
+
+
+def complete_page(s: State, verb: int, p: int, v: int, c: int, value: int) -> None:
+    """The same for one page."""
+    if stores(verb):
+        stored(s, verb, p, v, c)
+    elif verb == READ or verb == PROCESS_VM_READV:
+        if value != s.ghost[p, v].value:
+            s.ghost[p, v].breach |= BREACH_READ
+    elif UFFD_REGISTER <= verb <= UFFD_CLOSE:
+        userfaultfd(s, verb, p, v)
+    elif UNPIN <= verb <= DRAIN:
+        referenced(s, verb, p, v, c)
+    else:
+        mapping(s, verb, p, v)
+
+
+def stored(s: State, verb: int, p: int, v: int, c: int) -> None:
+    """A store landed. Promise 2: not on an armed page, unless its userfaultfd only takes notes (WP_ASYNC)."""
+    ghost = s.ghost[p, v]
+    if ghost.armed and not s.proc[p].async_wp:
+        ghost.breach |= BREACH_TRAP
+    ghost.armed = 0 if s.proc[p].async_wp else ghost.armed
+    if verb == POPULATE_WRITE or verb == PIN:
+        ghost.exempt = 1
+        if verb == PIN:
+            ghost.pinned = 1
+        return
+    ghost.value = c
+    ghost.written = 1
+    ghost.stored = 1
+
+
+def referenced(s: State, verb: int, p: int, v: int, c: int) -> None:
+    """Pins and pipes."""
+    ghost = s.ghost[p, v]
+    if verb == UNPIN:
+        ghost.pinned = 0
+    elif verb == DMA:
+        if ghost.pinned:
+            ghost.value = c
+            ghost.exempt = 1
+            ghost.stored = 1
+    elif verb == VMSPLICE:
+        ghost.spliced = 1
+        ghost.splice_value = ghost.value
+        ghost.stored = 0
+    else:
+        ghost.spliced = 0
+
+
+def mapping(s: State, verb: int, p: int, v: int) -> None:
+    """madvise, mremap, munmap, exit and clear_refs, for one page."""
+    ghost = s.ghost[p, v]
+    if verb == MERGEABLE:
+        ghost.mergeable = 1
+        ghost.unmerged = 0
+    elif verb == UNMERGEABLE:
+        ghost.mergeable = 0
+        ghost.unmerged = 1
+    elif verb == DONTNEED:
+        give_up(ghost)
+    elif verb == MREMAP:
+        ghost.unmerged = 1 if ghost.mergeable else ghost.unmerged
+        ghost.exempt = 1
+        if not s.proc[p].event_remap:
+            ghost.registered = 0
+            ghost.armed = 0
+    elif verb == MUNMAP or verb == EXIT:
+        give_up(ghost)
+        ghost.mapped = 0
+        ghost.mergeable = 0
+        ghost.unmerged = 0
+        ghost.registered = 0
+        if verb == EXIT:
+            ghost.spliced = 0
+    elif verb == CLEAR_REFS:
+        ghost.written = 0
+        ghost.exempt = ghost.pinned
+
+
+def give_up(ghost: Any) -> None:
+    """The program discards the page: its content is zero, its protection, its dirt and its pin are no longer asked for."""
+    ghost.value = 0
+    ghost.armed = 0
+    ghost.written = 0
+    ghost.pinned = 0
+
+
+def userfaultfd(s: State, verb: int, p: int, v: int) -> None:
+    """The ioctls of the handler, for one page."""
+    ghost = s.ghost[p, v]
+    if verb == UFFD_REGISTER:
+        ghost.registered = 1
+    elif verb == UFFD_PROTECT:
+        ghost.armed = 1 if s.pte[p, v].present or s.proc[p].all_holes else ghost.armed
+    elif verb == UFFD_RELEASE:
+        ghost.armed = 0
+    else:
+        ghost.armed = 0
+        ghost.registered = 0
+
+
+def uffd_open(s: State, p: int, c: int) -> None:
+    """The features that change what is promised."""
+    proc = s.proc[p]
+    proc.async_wp = 1 if c & UFFD_FEATURE_WP_ASYNC else 0
+    proc.all_holes = 1 if c & (UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_UNPOPULATED) else 0
+    proc.event_fork = 1 if c & UFFD_FEATURE_EVENT_FORK else 0
+    proc.event_remap = 1 if c & UFFD_FEATURE_EVENT_REMAP else 0
+
+
+def fork(s: State, p: int, c: int) -> None:
+    """The child inherits the values and the dirt; the protection only with UFFD_FEATURE_EVENT_FORK; pins and pipes never."""
+    follows = s.proc[p].event_fork
+    s.proc[c].async_wp = s.proc[p].async_wp
+    s.proc[c].all_holes = s.proc[p].all_holes
+    s.proc[c].event_fork = follows
+    s.proc[c].event_remap = s.proc[p].event_remap
+    for v in range(s.ghost.shape[1]):
+        ghost = s.ghost[p, v]
+        child = s.ghost[c, v]
+        child.value = ghost.value
+        child.mapped = ghost.mapped
+        child.mergeable = ghost.mergeable
+        child.written = ghost.written
+        child.exempt = 1 if ghost.exempt or ghost.pinned else 0
+        child.ksm_zero = ghost.ksm_zero
+        child.registered = ghost.registered if follows else 0
+        child.armed = ghost.armed if follows else 0
+
+
+def administrator(s: State, verb: int, c: int) -> None:
+    """ksmd: a scan is a new licence to merge what is mergeable; writing 2 asks for every page back."""
+    scans = s.ksm.asked_run == 1 if verb == KSM_SCAN else c == 1 and s.ksm.asked_run != 1
+    unmerges = verb == KSM_RUN and c == 2 and s.ksm.asked_run != 2
+    if verb == KSM_RUN:
+        s.ksm.asked_run = c
+    for p in range(s.ghost.shape[0]):
+        for v in range(s.ghost.shape[1]):
+            ghost = s.ghost[p, v]
+            if not ghost.mergeable:
+                continue
+            if scans:
+                ghost.unmerged = 0
+                if ghost.was_page and is_zero_pfn(s.pte[p, v]):
+                    ghost.ksm_zero = 1
+            if unmerges:
+                ghost.unmerged = 1
+
+
+def look(s: State) -> None:
+    """What the ghost keeps of the kernel's state: where pages are, to know a zero page that ksmd placed from any other."""
+    for p in range(s.ghost.shape[0]):
+        for v in range(s.ghost.shape[1]):
+            pte = s.pte[p, v]
+            ghost = s.ghost[p, v]
+            ghost.was_page = is_anon_page(pte)
+            if not pte.present or pte.frame != ZERO_PAGE:
+                ghost.ksm_zero = 0

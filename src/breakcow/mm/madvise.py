@@ -1,0 +1,83 @@
+"""madvise(2), mm/madvise.c."""
+
+from breakcow.mm.flags import (
+    BLOCKED,
+    EFAULT,
+    EINVAL,
+    ENOMEM,
+    FOLL_GET,
+    FOLL_UNLOCKABLE,
+    FOLL_WRITE,
+    OK,
+)
+from breakcow.mm.gup import check_vma_flags, gup
+from breakcow.mm.ksm import MADV_MERGEABLE, MADV_UNMERGEABLE, ksm_madvise
+from breakcow.mm.pgtable import zap_pte
+from breakcow.mm.schema import State
+from breakcow.mm.vma import vm_end, whole_range_mapped
+
+
+def do_madvise(s: State, p: int, v: int, n: int, advice: int) -> int:
+    """do_madvise() for advice that changes a vma's flags: vma by vma; a hole is skipped and gives -ENOMEM in the end."""
+    w = v
+    while w < v + n:
+        if not s.vma[p, w].mapped:
+            w += 1
+            continue
+        end = min(vm_end(s, p, w), v + n)
+        result = madvise_vma_behavior(s, p, w, end, advice)
+        if result:
+            return result
+        w = end
+    return whole_range_mapped(s, p, v, n)
+
+
+def madvise_vma_behavior(s: State, p: int, start: int, end: int, advice: int) -> int:
+    """madvise_vma_behavior(): what the advice does to the pages from `start` up to `end`, which lie in one vma."""
+    return ksm_madvise(s, p, start, end, advice)
+
+
+def mergeable(s: State, p: int, v: int, n: int, c: int) -> int:
+    """MADV_MERGEABLE."""
+    return do_madvise(s, p, v, n, MADV_MERGEABLE)
+
+
+def unmergeable(s: State, p: int, v: int, n: int, c: int) -> int:
+    """MADV_UNMERGEABLE."""
+    return do_madvise(s, p, v, n, MADV_UNMERGEABLE)
+
+
+def dontneed(s: State, p: int, v: int, n: int, c: int) -> int:
+    """MADV_DONTNEED, madvise_dontneed_single_vma(): the entries go, with their uffd-wp bits (zap_install_uffd_wp_if_needed() skips
+    anonymous memory)."""
+    for w in range(v, v + n):
+        if s.vma[p, w].mapped:
+            zap_pte(s, p, w)
+    return whole_range_mapped(s, p, v, n)
+
+
+def populate_read(s: State, p: int, v: int, n: int, c: int) -> int:
+    """MADV_POPULATE_READ (since 5.14)."""
+    return madvise_populate(s, p, v, n, FOLL_GET | FOLL_UNLOCKABLE)
+
+
+def populate_write(s: State, p: int, v: int, n: int, c: int) -> int:
+    """MADV_POPULATE_WRITE (since 5.14)."""
+    return madvise_populate(s, p, v, n, FOLL_GET | FOLL_UNLOCKABLE | FOLL_WRITE)
+
+
+def madvise_populate(s: State, p: int, v: int, n: int, foll: int) -> int:
+    """madvise_populate(): GUP over the range. No permission is -EINVAL, a SIGBUS of the fault -EFAULT, a hole -ENOMEM."""
+    if not s.kernel.madv_populate:
+        return -EINVAL
+    for w in range(v, v + n):
+        if not s.vma[p, w].mapped:
+            return -ENOMEM
+        if check_vma_flags(s, p, w, foll):
+            return -EINVAL
+        result = gup(s, p, w, foll)
+        if result == BLOCKED:
+            return BLOCKED
+        if result != OK:
+            return -EFAULT
+    return OK

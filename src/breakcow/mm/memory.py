@@ -1,0 +1,158 @@
+"""The fault path, mm/memory.c: one handle_mm_fault() serves stores, loads, GUP and break_ksm() alike."""
+
+from breakcow.mm.flags import (
+    FAULT_FLAG_ORIG_PTE_VALID,
+    FAULT_FLAG_UNSHARE,
+    FAULT_FLAG_WRITE,
+    PROT_WRITE,
+    UFFD_FEATURE_WP_ASYNC,
+    VM_FAULT_WRITE,
+    ZERO_PAGE,
+)
+from breakcow.mm.page_alloc import alloc_page, page_count, put_page
+from breakcow.mm.pgtable import is_anon_page, is_ksm_zero_pte, is_zero_pfn, pte_mkdirty, set_pte
+from breakcow.mm.schema import State
+from breakcow.mm.userfaultfd import handle_userfault, userfaultfd_pte_wp
+from breakcow.mm.vma import anon_vma_prepare
+
+REUSE_MAPCOUNT = 0  # values of the behaviour wp_reuse
+REUSE_REFCOUNT = 1
+REUSE_EXCLUSIVE = 2
+
+
+def handle_mm_fault(s: State, p: int, v: int, flags: int) -> int:
+    """handle_mm_fault(): resolve a fault of process `p` on page `v`; gives VM_FAULT_* bits, 0 for done."""
+    return __handle_mm_fault(s, p, v, flags)
+
+
+def __handle_mm_fault(s: State, p: int, v: int, flags: int) -> int:
+    """__handle_mm_fault(): down the page table."""
+    return handle_pte_fault(s, p, v, flags)
+
+
+def handle_pte_fault(s: State, p: int, v: int, flags: int) -> int:
+    """handle_pte_fault(): who handles the entry that is there."""
+    pte = s.pte[p, v]
+    if s.kernel.fault_orig_pte_valid:
+        flags |= FAULT_FLAG_ORIG_PTE_VALID
+    if not pte.present:
+        return do_anonymous_page(s, p, v, flags)
+    if flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE) and not pte.write:
+        return do_wp_page(s, p, v, flags)
+    if flags & FAULT_FLAG_WRITE:
+        pte_mkdirty(s, pte)
+    return 0
+
+
+def do_anonymous_page(s: State, p: int, v: int, flags: int) -> int:
+    """do_anonymous_page(): the zero page for a load, a new page for a store; a uffd-wp marker becomes the bit."""
+    pte = s.pte[p, v]
+    vma = s.vma[p, v]
+    protect = pte.marker and vma.registered
+    if not flags & FAULT_FLAG_WRITE:
+        set_pte(pte, ZERO_PAGE)
+        pte.uffd_wp = 1 if protect else 0
+        return 0
+    anon_vma_prepare(s, p, v)
+    map_new_page(s, p, v, 0)
+    if vma.prot & PROT_WRITE:
+        pte.write = 1
+        pte_mkdirty(s, pte)
+    if protect:
+        pte.uffd_wp = 1
+        pte.write = 0
+    return 0
+
+
+def map_new_page(s: State, p: int, v: int, content: int) -> None:
+    """page_add_new_anon_rmap() and set_pte_at(): a new, exclusive page of this process, the entry clean and read-only."""
+    f = alloc_page(s, content)
+    s.page[f].mapcount = 1
+    s.page[f].exclusive = 1
+    set_pte(s.pte[p, v], f)
+
+
+def do_wp_page(s: State, p: int, v: int, flags: int) -> int:
+    """do_wp_page(): a store to, or an unsharing read of, a page that is not mapped writable."""
+    pte = s.pte[p, v]
+    unshare = flags & FAULT_FLAG_UNSHARE
+    if not unshare and userfaultfd_pte_wp(s, p, v):
+        if not s.proc[p].features & UFFD_FEATURE_WP_ASYNC:
+            return handle_userfault(s, p, v, flags)
+        pte.uffd_wp = 0
+    if is_zero_pfn(pte):
+        if unshare and not s.kernel.unshare_zero_page:
+            return 0
+        return wp_page_copy(s, p, v, flags)
+    if can_reuse(s, pte.frame):
+        if unshare:
+            return 0
+        wp_page_reuse(s, p, v)
+        return fault_write(s)
+    if s.page[pte.frame].ksm:
+        s.step.cow_ksm += 1
+    return wp_page_copy(s, p, v, flags)
+
+
+def fault_write(s: State) -> int:
+    """What a completed copy-on-write returns: VM_FAULT_WRITE until 6.1, 0 since."""
+    return VM_FAULT_WRITE if s.kernel.fault_write_result else 0
+
+
+def can_reuse(s: State, f: int) -> int:
+    """Whether a write fault may take the anonymous page `f` over instead of copying it (wp_can_reuse_anon_folio() since 6.8)."""
+    page = s.page[f]
+    if s.kernel.wp_reuse == REUSE_EXCLUSIVE:
+        if not page.exclusive and not page.ksm and page_count(s, f) == 1:
+            page.exclusive = 1  # page_move_anon_rmap()
+        return page.exclusive
+    if page.ksm or page.mapcount != 1:
+        return 0
+    if s.kernel.wp_reuse == REUSE_MAPCOUNT:
+        return 1
+    if page_count(s, f) != 1:
+        return 0
+    return choose(s)  # page_count() may be raised by per-cpu LRU batches at any time
+
+
+def choose(s: State) -> int:
+    """A choice that the kernel makes by what nobody controls: 1 on the first path, 0 on the other. The caller explores both."""
+    taken = s.step.choices >> s.step.drawn & 1
+    s.step.drawn += 1
+    return 1 - taken
+
+
+def wp_page_reuse(s: State, p: int, v: int) -> None:
+    """wp_page_reuse(): the same page, writable and dirty if the vma permits a store at all."""
+    pte = s.pte[p, v]
+    pte_mkdirty(s, pte)
+    maybe_mkwrite(s, p, v)
+
+
+def maybe_mkwrite(s: State, p: int, v: int) -> None:
+    """maybe_mkwrite(), include/linux/mm.h. A FOLL_FORCE store leaves the entry of a read-only vma read-only."""
+    if s.vma[p, v].prot & PROT_WRITE:
+        s.pte[p, v].write = 1
+
+
+def wp_page_copy(s: State, p: int, v: int, flags: int) -> int:
+    """wp_page_copy(): a page of its own. A store makes it writable and dirty; unsharing keeps soft-dirty and uffd-wp and nothing else."""
+    pte = s.pte[p, v]
+    old = pte.frame
+    anon = is_anon_page(pte)
+    soft_dirty = pte.soft_dirty
+    uffd_wp = pte.uffd_wp
+    anon_vma_prepare(s, p, v)
+    if is_ksm_zero_pte(s, pte):
+        s.ksm.zero_pages -= 1
+    map_new_page(s, p, v, s.page[old].content)
+    if flags & FAULT_FLAG_UNSHARE:
+        pte.soft_dirty = soft_dirty
+        pte.uffd_wp = uffd_wp
+    else:
+        pte_mkdirty(s, pte)
+        maybe_mkwrite(s, p, v)
+    if anon:
+        s.page[old].mapcount -= 1
+        put_page(s, old)
+    return 0 if flags & FAULT_FLAG_UNSHARE else fault_write(s)
