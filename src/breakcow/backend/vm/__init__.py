@@ -1,0 +1,1 @@
+"""Any kernel in QEMU: where kernels come from, the machine that runs them, and the backend that talks to the agent inside."""
