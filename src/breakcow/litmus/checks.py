@@ -50,7 +50,9 @@ class Scope:
     def page(self, line: Line, word: Word, name: str) -> str:
         """The declared page `name`, for which the text has `word`."""
         if name not in self.pages:
-            has = f"memory has {', '.join(page for mapping in self.memory for page in mapping)}"
+            has = (
+                f"memory has {', '.join(page for mapping in self.memory for page in mapping)}" if self.memory else "no line 'memory' above"
+            )
             raise line.error(word, f"page '{name[:40]}' is not declared: {has}")
         return str(name)
 
@@ -155,4 +157,4 @@ def outcome(line: Line, word: Word, verb: Verb) -> tuple[str, int | None]:
         raise line.error(word, f"'{word[:40]}' is no outcome" + did_you_mean(word, OUTCOMES, known))
     if verb.name != "read":
         raise line.error(word, "only a 'read' gives a value; other steps give ok, blocks, a signal or an errno")
-    return "ok", bounded(line, word, 0, 255, "a page's content")
+    return "ok", bounded(line, word, 0, 255, "a page's content is")

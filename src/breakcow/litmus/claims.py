@@ -7,18 +7,16 @@ from breakcow.litmus.errors import did_you_mean
 from breakcow.litmus.operations import bounded
 from breakcow.litmus.structure import Line, Word
 from breakcow.litmus.syntax import Atom, PageRef
-from breakcow.litmus.words import COUNTERS, KINDS, OF_A_PROCESS
+from breakcow.litmus.words import CLAIMS, COUNTERS, KINDS, OF_A_PROCESS
 
 
 def claim(line: Line, words: tuple[Word, ...], process: str, scope: Scope) -> Atom:
     """The claim that `words` make on a line of `process`."""
-    negated, rest = words[0] in {"not", "no"}, words
-    if negated:
-        rest = words[1:]
-        if not rest:
-            raise line.error(words[0], f"what follows '{words[0]}'? one of {', '.join(KINDS)}")
-    value = rest[-1] if rest[-2:-1] == ("=",) else None
-    subject = rest[:-2] if value is not None else rest
+    negated = words[0] in {"not", "no"}
+    value = words[-1] if words[-2:-1] == ("=",) else None
+    subject = words[1 if negated else 0 : len(words) if value is None else -2]
+    if not subject:
+        raise line.error(words[0], f"what follows '{words[0]}'? one of {', '.join(CLAIMS)}")
     atom = _counter(line, subject, process) if subject[0] == "counter" else _kind(line, subject, process, scope, words[0] == "no")
     if negated and (value is not None or atom.kind == "counter"):
         raise line.error(words[0], "a claim that compares a value has no 'not': write the value it must have")
@@ -27,7 +25,7 @@ def claim(line: Line, words: tuple[Word, ...], process: str, scope: Scope) -> At
         raise line.error(words[-1], _comparison(atom.kind, compares))
     if value is None:
         return Atom(atom.kind, atom.pages, negated=negated)
-    highest, what = (9999, "a counter") if atom.kind == "counter" else (255, "a page's content")
+    highest, what = (9999, "a counter is") if atom.kind == "counter" else (255, "a page's content is")
     return Atom(atom.kind, atom.pages, bounded(line, value, 0, highest, what), atom.name)
 
 
@@ -74,7 +72,7 @@ def _kind(line: Line, words: tuple[Word, ...], process: str, scope: Scope, none_
     elif kind == "event" and not named:
         raise line.error(words[0], "'event' takes the pages it is raised for; or write 'no event'")
     if kind == "content" and len(words) > 1 and not scope.has(words[0].split(".")[-1]):
-        raise line.error(words[0], f"unknown claim '{words[0][:40]}'" + did_you_mean(words[0], KINDS, f"one of {', '.join(KINDS)}"))
+        raise line.error(words[0], f"unknown claim '{words[0][:40]}'" + did_you_mean(words[0], CLAIMS, f"one of {', '.join(CLAIMS)}"))
     return Atom(kind, _pages(line, words[0], named, kind, process, scope, none_at_all))
 
 
@@ -90,7 +88,7 @@ def _pages(
     if len(named) < fewest and not none_at_all:
         raise line.error(first, f"'{kind}' takes {'two pages or more' if fewest == 2 else 'a page or more'}")
     refs = tuple(scope.ref(line, word, process) for word in named)
-    for ref, word in zip(refs, named, strict=True):
-        if refs.count(ref) > 1:
+    for at, word in enumerate(named):
+        if refs[at] in refs[:at]:
             raise line.error(word, f"'{word}' stands here twice")
     return refs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -48,6 +47,8 @@ class Place:
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """`: did you mean 'madvise'?`, or, if nothing in `known` is like `word`, `: ` and `otherwise`."""
+    import difflib  # late: only a wrong test needs it
+
     close = difflib.get_close_matches(word[:40], list(known), n=1)
     if close:
         return f": did you mean '{close[0]}'?"

@@ -11,7 +11,7 @@ from breakcow.litmus.structure import Line, Word
 from breakcow.litmus.syntax import Step
 from breakcow.mm.actions import FEATURES, KNOBS, LIMITS, PROTECTIONS, VERB, VERBS, Verb
 
-PROCESSES = "ABCDEF"[: LIMITS["processes"]]
+PROCESSES = tuple("ABCDEF")[: LIMITS["processes"]]
 NUMBERS = {  # lowest and highest number of a verb, or of a knob
     "ksm_scan": (1, LIMITS["scans"]),
     "ksm_run": (0, 2),
@@ -20,6 +20,7 @@ NUMBERS = {  # lowest and highest number of a verb, or of a knob
     "smart_scan": (0, 1),
 }
 HIGHEST = 999  # of any other number: `Step.argument` holds a knob and its number as knob * 1000 + number
+PAGES = {"{each}", "{range}"}
 LISTS = {"{each}": "PAGE...", "{range}": "PAGE...", "{features}": "[FEATURE...]"}
 
 
@@ -55,10 +56,7 @@ def _form(verb: Verb) -> Form:
 def match(line: Line, words: tuple[Word, ...]) -> tuple[Verb, tuple[Word, ...], int]:
     """The verb, the pages and the argument that `words` stand for; pages are not looked up here."""
     form = _chosen(line, words)
-    size = len(form.before) + len(form.after)
-    listed_words = words[len(form.before) : len(words) - len(form.after)]
-    if len(words) < size or (listed_words and not form.list) or (not listed_words and form.list in {"{each}", "{range}"}):
-        raise line.error(words[-1], f"'{' '.join(words)[:80]}' is not complete, or too long: it is written '{form.shown()}'")
+    listed_words = _listed(line, words, form)
     argument = 0
     for pattern, word in [*zip(form.before, words, strict=False), *zip(form.after, words[len(words) - len(form.after) :], strict=True)]:
         if pattern.startswith("{"):
@@ -68,13 +66,28 @@ def match(line: Line, words: tuple[Word, ...]) -> tuple[Verb, tuple[Word, ...], 
     return form.verb, listed_words, argument
 
 
+def _listed(line: Line, words: tuple[Word, ...], form: Form) -> tuple[Word, ...]:
+    """The words of the form's list; refuse too few words, or too many."""
+    written = f"it is written '{form.shown()}'"
+    most = len(form.before) + len(form.after)
+    if form.after and not form.after[-1].startswith("{") and words[-1] != form.after[-1]:
+        raise line.error(words[-1], f"'{' '.join(form.before)}' ends with '{form.after[-1]}': {written}")
+    if not form.list and len(words) > most:
+        raise line.error(words[most], f"'{words[most][:40]}' is one word too many: {written}")
+    if len(words) < most:
+        raise line.error(words[-1], f"'{' '.join(words)[:80]}' is not complete: {written}")
+    if len(words) == most and form.list in PAGES:
+        raise line.error(words[-1], f"'{' '.join(words)[:80]}' names no page: {written}")
+    return words[len(form.before) : len(words) - len(form.after)]
+
+
 def phrase(step: Step) -> str:
     """The operation of `step` as it is written, its outcome left out: what `match` reads."""
     form = _form(VERB[step.verb])
     argument = step.argument
     written: list[str] = []
     for pattern in reversed((*form.before, form.list, *form.after)):
-        if pattern in {"{each}", "{range}"}:
+        if pattern in PAGES:
             written[:0] = step.pages
         elif pattern == "{features}":
             written[:0] = [name for name, bit in FEATURES.items() if argument & bit]
@@ -113,35 +126,35 @@ def _by_last_word(line: Line, words: tuple[Word, ...], left: list[Form]) -> Form
             return form
     known = [" ".join(form.after) for form in left]
     reason = f"'{words[0]}' takes pages, then one of {', '.join(known)}"
-    raise line.error(words[-1], reason + did_you_mean(words[-1], known) if len(words) > 1 else reason)
+    raise line.error(words[-1], reason + did_you_mean(words[-1], known).replace(":", ";", 1))
 
 
 def _unknown(before: tuple[Word, ...], word: str, known: Mapping[str, None]) -> str:
     """Why `word` cannot follow `before`."""
     if not before:
         return f"unknown operation '{word[:40]}'" + did_you_mean(word, known, f"one of {', '.join(known)}")
-    return f"'{' '.join(before)}' takes one of {', '.join(known)}, not '{word[:40]}'" + did_you_mean(word, known)
+    return f"'{' '.join(before)}' takes one of {', '.join(known)}, not '{word[:40]}'" + did_you_mean(word, known).replace(":", ";", 1)
 
 
 def _number(line: Line, verb: Verb, pattern: str, word: Word, knob: int) -> int:
     """What the word in a hole of `verb`'s pattern stands for."""
     if pattern == "{value}":
-        return bounded(line, word, 0, 255, "a page's content")
+        return bounded(line, word, 0, 255, "a page's content is")
     if pattern == "{number}":
         subject = SHOWN["{knob}"](knob) if "{knob}" in verb.pattern else verb.name
         lowest, highest = NUMBERS.get(subject, (0, HIGHEST))
-        return bounded(line, word, lowest, highest, f"the number of '{subject.replace('_', ' ', verb.name == subject)}'")
+        return bounded(line, word, lowest, highest, f"'{subject.replace('_', ' ', verb.name == subject)}' takes")
     names = NAMES[pattern]
     if word in names:
         return names[word]
-    raise line.error(word, f"'{word[:40]}' is no {pattern.strip('{}')}" + did_you_mean(word, names, f"one of {', '.join(names)}"))
+    raise line.error(word, f"'{word[:40]}' is no {CALLED[pattern]}" + did_you_mean(word, names, f"one of {', '.join(names)}"))
 
 
 def bounded(line: Line, word: Word, lowest: int, highest: int, what: str) -> int:
     """`word` as a decimal number within its bounds."""
     if word.isascii() and word.isdigit() and str(int(word[:9])) == word and lowest <= int(word) <= highest:
         return int(word)
-    raise line.error(word, f"{what} is a number from {lowest} to {highest}, not '{word[:40]}'")
+    raise line.error(word, f"{what} a number from {lowest} to {highest}, not '{word[:40]}'")
 
 
 def _features(line: Line, words: tuple[Word, ...]) -> int:
@@ -156,6 +169,7 @@ def _features(line: Line, words: tuple[Word, ...]) -> int:
     return bits
 
 
+CALLED = {"{prot}": "protection", "{knob}": "knob", "{process}": "process"}
 NAMES: dict[str, dict[str, int]] = {
     "{prot}": PROTECTIONS,
     "{knob}": KNOBS,

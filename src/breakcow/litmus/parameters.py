@@ -14,7 +14,7 @@ from breakcow.litmus.structure import Line, Word, line_of
 TESTS = 200  # that one file may stand for
 WORD = re.compile(r"[a-z0-9][a-z0-9._-]*")
 HOLE = re.compile(r"\{([^{}]*)\}")
-NO_HOLES = {"title", "description", "note", "covers", "param", "choice"}
+NO_HOLES = {"title", "description", "note", "covers", "param", "choice", "option"}
 BODY = {"step", "expect"}
 
 
@@ -33,12 +33,31 @@ Choice = dict[str, str]  # parameter -> option
 def parameters(lines: list[Line]) -> dict[str, Parameter]:
     """The parameters that the lines of a file declare, by name."""
     found: dict[str, Parameter] = {}
+    open_one: Parameter | None = None
     for line in lines:
         if line.kind in {"param", "choice"}:
             name = line.groups[0][0]
             _named(line, name, found, "parameter")
-            found[str(name)] = Parameter(name, line, _options(line))
+            found[str(name)] = Parameter(name, line, {})
+            open_one = found[str(name)] if line.kind == "choice" else None
+            for word in line.groups[0][1:]:
+                _option(line, word, word, found[str(name)].options)
+        elif line.kind == "option":
+            if not open_one:
+                raise line.error(1, "an option stands right below a line 'param NAME'")
+            _option(line, line.groups[0][0], "".join(line.groups[0][1:]), open_one.options)
+        elif line.kind != "note":
+            open_one = None
+    _check(lines, found)
+    return found
+
+
+def _check(lines: list[Line], found: dict[str, Parameter]) -> None:
+    """Refuse a parameter without options or without a hole, and more tests than a file may stand for."""
     for parameter in found.values():
+        if not parameter.options:
+            reason = f"'param {parameter.name}' has no options: write them below it, indented, as 'OPTION: STEP; STEP'"
+            raise parameter.line.error(parameter.name, reason)
         if not any("{" + parameter.name + "}" in line.place.text for line in lines if line.kind not in NO_HOLES):
             reason = f"parameter '{parameter.name}' fills no hole: no line has '{{{parameter.name}}}'"
             raise parameter.line.error(parameter.name, reason)
@@ -46,7 +65,6 @@ def parameters(lines: list[Line]) -> dict[str, Parameter]:
     if count > TESTS:
         last = list(found.values())[-1]
         raise last.line.error(last.name, f"the parameters make {count} tests of this file: at most {TESTS}")
-    return found
 
 
 def choices(found: dict[str, Parameter]) -> Iterator[Choice]:
@@ -73,6 +91,9 @@ def filled(line: Line, found: dict[str, Parameter], choice: Choice) -> Iterator[
         if name not in found:
             known = f"the parameters are {', '.join(found)}" if found else "the file has no 'param' line"
             raise line.error(text.index("{" + name) + 1, f"'{{{name[:40]}}}' names no parameter" + did_you_mean(name, found, known))
+    stray = re.search("[{}]", HOLE.sub(lambda match: " " * len(match[0]), text))
+    if stray and line.kind != "fixed":
+        raise line.error(stray.start() + 1, "a hole is '{', the name of a parameter, '}'")
     yield from _with(line, text, {name: found[name] for name in names}, choice)
 
 
@@ -81,10 +102,8 @@ def _with(line: Line, text: str, used: dict[str, Parameter], choice: Choice) -> 
     parts = {name: parameter.options[choice[name]] for name, parameter in used.items()}
     alone = HOLE.fullmatch(text)
     texts = [part.strip() for part in parts[alone[1]].split(";")] if alone else [_one(line, text, parts, choice)]
-    comments = line.comments
-    if alone and comments:
-        yield replace(line, kind="note", groups=(), comments=comments)
-        comments = ()
+    if alone and line.comment:
+        yield replace(line, kind="note", groups=())
     for each in filter(None, texts):
         remark = f" (in '{each}', with {_described({name: choice[name] for name in used})})" if used else ""
         place = replace(line.place, hole=text.index("{") + 1, remark=remark)
@@ -92,7 +111,7 @@ def _with(line: Line, text: str, used: dict[str, Parameter], choice: Choice) -> 
         allowed = BODY if line.kind in BODY | {"template"} else {line.kind}
         if made.kind not in allowed:
             raise place.error(1, "an option may fill in steps and 'expect' lines in the body, and the rest of a header line")
-        yield replace(made, comments=comments)
+        yield made if alone else replace(made, comment=line.comment)
 
 
 def _one(line: Line, text: str, parts: dict[str, str], choice: Choice) -> str:
@@ -102,22 +121,16 @@ def _one(line: Line, text: str, parts: dict[str, str], choice: Choice) -> str:
             column = text.index("{" + name) + 1
             raise line.error(column, f"option '{choice[name]}' of '{name}' has several steps: write '{{{name}}}' on a line of its own")
         text = text.replace("{" + name + "}", part)
-    if line.kind != "fixed" and ("{" in text or "}" in text):
-        raise line.error(max(text.find("{"), 0) + 1, "a hole is '{', the name of a parameter, '}'")
     return text
 
 
-def _options(line: Line) -> dict[str, str]:
-    """The options of one parameter."""
-    options: dict[str, str] = {}
-    rows = [(word, word) for word in line.groups[0][1:]] if line.kind == "param" else [(row[0], row[-1]) for row in line.groups[1:]]
-    for head, text in rows:
-        name = Word(head.strip().rstrip(":"), head.number, head.column + len(head) - len(head.lstrip()))
-        _named(line, name, options, "option")
-        if "{" in text or "}" in text:
-            raise line.error(text, "an option has no holes of its own")
-        options[str(name)] = "" if text is head and line.kind == "choice" else str(text)
-    return options
+def _option(line: Line, head: Word, text: str, options: dict[str, str]) -> None:
+    """Take one option: its name as it is written, indented and with its colon where it has one, and its text."""
+    name = Word(head.strip().rstrip(":"), head.number, head.column + len(head) - len(head.lstrip()))
+    _named(line, name, options, "option")
+    if "{" in text or "}" in text:
+        raise line.error(name, f"option '{name}' has a hole: only the lines of the test have holes")
+    options[str(name)] = str(text)
 
 
 def _named(line: Line, name: Word, before: dict[str, Parameter] | dict[str, str], what: str) -> None:

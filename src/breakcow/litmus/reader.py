@@ -16,6 +16,8 @@ from breakcow.litmus.structure import BYTES, LINES, Line, lines_of
 from breakcow.litmus.syntax import Comment, Expect, Fixed, Step, Test
 from breakcow.mm.actions import LIMITS
 
+TOTAL = 40_000  # lines of the bodies of all tests of a file
+
 
 def parse(text: str, file: str = "<string>") -> tuple[Test, ...]:
     """The tests that `text` holds: one, or one for each combination of its parameters' options.
@@ -28,7 +30,14 @@ def parse(text: str, file: str = "<string>") -> tuple[Test, ...]:
     found = parameters(lines)
     if found and "[" in name:
         raise title.error(title.groups[0][0], "a name with '[' is of a test whose parameters are filled in: it has no 'param' line")
-    return tuple(_test(name, lines, found, choice, text) for choice in choices(found))
+    tests: list[Test] = []
+    room = TOTAL
+    for choice in choices(found):
+        tests.append(_test(name, lines, found, choice, text))
+        room -= len(tests[-1].body)
+        if room < 0:
+            raise title.error(1, f"the tests of one file have at most {TOTAL} lines together")
+    return tuple(tests)
 
 
 def parse_file(path: str | Path) -> tuple[Test, ...]:
@@ -86,8 +95,8 @@ class _Reading:
     def line(self, line: Line) -> None:
         """Take one line."""
         getattr(self, f"_{line.kind}")(line)
-        if line.kind not in {"step", "expect"}:
-            self.body += [Comment(comment, line.place.number) for comment in line.comments]
+        if line.kind == "note" or (line.comment and line.kind not in {"step", "expect"}):
+            self.body.append(Comment(line.comment, line.place.number))
         if len(self.body) > LINES:
             raise line.error(1, f"a test has at most {LINES} lines, those that options fill in included")
 
@@ -101,7 +110,7 @@ class _Reading:
     def _title(self, line: Line) -> None:
         pass
 
-    _note = _param = _choice = _title
+    _note = _param = _choice = _option = _title
 
     def _description(self, line: Line) -> None:
         self.description = textwrap.dedent("\n".join(_with_gaps(line)))
@@ -128,7 +137,7 @@ class _Reading:
         self.steps += 1
         if self.steps > LIMITS["steps"]:
             raise line.error(process, f"a test has at most {LIMITS['steps']} steps")
-        self.body.append(Step(actor, verb.name, pages, argument, outcome, value, "".join(line.comments), line.place.number))
+        self.body.append(Step(actor, verb.name, pages, argument, outcome, value, line.comment, line.place.number))
 
     def _expect(self, line: Line) -> None:
         process, *claims = line.groups
@@ -137,7 +146,7 @@ class _Reading:
         if not self.steps:
             raise line.error(process[0], "an 'expect' line speaks of the step before it: there is none yet")
         atoms = tuple(claim(line, words, str(process[0]), self.scope) for words in claims)
-        self.body.append(Expect(str(process[0]), atoms, "".join(line.comments), line.place.number))
+        self.body.append(Expect(str(process[0]), atoms, line.comment, line.place.number))
 
     def _fixed(self, line: Line) -> None:
         self._open(line)

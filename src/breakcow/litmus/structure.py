@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from breakcow.litmus.errors import LitmusError, Place, did_you_mean
@@ -51,13 +49,13 @@ class Line:
     """One line that means something.
 
     kind: the rule of the grammar ("step", "require", ...). groups: its words; an expect has its process and then one group for each
-    claim, a step has its process, the words of its operation and, if stated, its outcome; a choice has its name, then its options.
-    comments: without the "#"; a choice may have one for each option, all others have at most one.
+    claim, a step has its process, the words of its operation and, if stated, its outcome.
+    comment: without the "#".
     """
 
     kind: str
     groups: tuple[tuple[Word, ...], ...]
-    comments: tuple[str, ...]
+    comment: str
     place: Place
 
     def error(self, word: Word | int, reason: str) -> LitmusError:
@@ -104,6 +102,8 @@ def _checked(text: str, file: str) -> list[str]:
         if column:
             character = line[column - 1]
             shown = "".join(each if each.isprintable() else "?" for each in line)[: column + 60]
+            import unicodedata  # late: only a wrong test needs it
+
             name = unicodedata.name(character, "a control character")
             raise LitmusError(file, number, column, shown, f"U+{ord(character):04X} ({name}) has no place in a litmus test")
         if len(line) > COLUMNS:
@@ -116,6 +116,8 @@ def _checked(text: str, file: str) -> list[str]:
 @cache
 def _parser() -> Lark:
     """The parser that grammar.lark describes."""
+    from importlib.resources import files
+
     from lark import Lark
 
     grammar = files("breakcow.litmus").joinpath("grammar.lark").read_text("utf-8")
@@ -142,11 +144,11 @@ def _line(node: Tree[Token], places: list[Place]) -> Line:
     """The line that a node below `file` or `line` is."""
     from lark import Token
 
-    tokens = [token for token in node.scan_values(lambda value: isinstance(value, Token)) if isinstance(token, Token)]
-    comments = tuple(token[1:].strip() for token in tokens if token.type == "COMMENT")
+    first = next(token for token in node.scan_values(lambda value: isinstance(value, Token)))
+    comment = next((child[1:].strip() for child in node.children if isinstance(child, Token) and child.type == "COMMENT"), "")
     loose = _words(node.children)
     groups = tuple(_words(child.children) for child in node.children if not isinstance(child, Token))
-    return Line(str(node.data), (loose, *groups) if loose else groups, comments, places[(tokens[0].line or 1) - 1])
+    return Line(str(node.data), (loose, *groups) if loose else groups, comment, places[(first.line or 1) - 1])
 
 
 def _words(children: list[Token | Tree[Token]]) -> tuple[Word, ...]:
@@ -159,12 +161,11 @@ def _words(children: list[Token | Tree[Token]]) -> tuple[Word, ...]:
 
 def _explained(error: UnexpectedInput, places: list[Place]) -> LitmusError:
     """What the grammar could not read, as a sentence."""
-    if error.line is None or error.line < 1 or error.line > len(places):
-        place = places[-1]
-        return place.error(len(place.text) + 1, "the file ends too early: a litmus test starts with 'litmus SUBJECT/NAME'")
-    place = places[error.line - 1]
-    column = min(error.column, len(place.text) + 1)
-    return place.error(column, _reason(place.text, column))
+    line = error.line or -1
+    if getattr(error, "token", None) == "" or not 1 <= line <= len(places):
+        return places[-1].error(len(places[-1].text) + 1, "the file ends too early: what is missing is 'litmus SUBJECT/NAME'")
+    place = places[line - 1]
+    return place.error(min(error.column, len(place.text) + 1), _reason(place.text, error.column))
 
 
 def _reason(text: str, column: int) -> str:
@@ -183,10 +184,13 @@ def _reason(text: str, column: int) -> str:
 
 def _misplaced(first: str) -> str:
     """Why no line can start with the word `first` here."""
+    if not first:
+        return "a litmus test starts with 'litmus SUBJECT/NAME'"
     if first in HEADER:
         return f"'{first}' belongs above the first step, and below the 'litmus' line and the description"
     if first == "litmus":
         return "one 'litmus' line starts a file, and a file holds one test"
     if first in FORMS or first == "-" or (len(first) == 1 and first.isupper()):
         return "this line stands too early: a test is a 'litmus' line, the header, the steps, and last 'fixed' or 'unfixed'"
-    return f"no line starts with '{first[:40]}'" + did_you_mean(first, FORMS, f"a step is {STEP}")
+    meant = f": did you mean '{first.upper()}'?" if first in set("abcdef") else did_you_mean(first, FORMS, f"a step is {STEP}")
+    return f"no line starts with '{first[:40]}'{meant}"

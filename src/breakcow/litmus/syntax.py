@@ -4,6 +4,7 @@ Line numbers are carried for messages and do not take part in equality.
 """
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,8 @@ class Test:
     name: `subject/words`, followed by `[param=option,...]` if it came out of parameters. description: lines without their indentation.
     source: the text of the file it was read from, to which the line numbers belong.
     """
+
+    __test__: ClassVar[bool] = False  # for pytest, which takes a class of this name for its own
 
     name: str
     description: str

@@ -33,6 +33,7 @@ KINDS = {
     "blocked": Kind(0, False, "the process of the line waits in handle_userfault()"),
     "exited": Kind(0, False, "the process of the line has exited"),
 }
+CLAIMS = [kind for kind in KINDS if kind != "content"] + ["counter"]  # the words that start a claim
 COUNTERS = {
     "pages_shared": "/sys/kernel/mm/ksm/pages_shared",
     "pages_sharing": "/sys/kernel/mm/ksm/pages_sharing",
