@@ -175,7 +175,7 @@ OPTIONS = [
     ("  a: A exit\nA read x", 5, 1, "an option stands right below a line 'param NAME'"),
     ("param o = a\n  b: A exit\nA read {o}", 6, 1, "an option stands right below"),
     ("param o\n  a: {b}\n{o}", 6, 3, "option 'a' has a hole"),
-    ("param O = a\nA {O} x", 5, 7, "'O' cannot name a parameter"),
+    ("param o/ = a\nA {o/} x", 5, 7, "'o/' cannot name a parameter"),
     ("param o\n  a: A read x; A read y\nA write x {o}", 7, 11, "has several steps: write '{o}' on a line of its own"),
     ("param o\n  a: A exit\n  b: A exit; A raed x\n{o}", 8, 1, "'raed': did you mean 'read'? (in 'A raed x', with o=b)"),
     ("param o\n  a: A exit\n  b: A exit; A read x\n{o}", 8, 1, "A has exited on line 8 (in 'A read x', with o=b)"),

@@ -14,7 +14,7 @@ from breakcow.litmus.words import OUTCOMES, RESERVED
 from breakcow.mm.actions import LIMITS, Verb
 
 PAGE = re.compile(r"[a-z][a-z0-9_]{0,15}")
-NAME = re.compile(r"[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9-]*(\[[a-z0-9=,._-]+\])?")
+NAME = re.compile(r"[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9-]*(\[[A-Za-z0-9=,._-]+\])?")
 RELEASE = re.compile(r"[0-9]{1,2}\.[0-9]{1,3}")
 COMMIT = re.compile(r"[0-9a-f]{12}")
 REPORT = re.compile(r"docs/finds/[a-z0-9][a-z0-9-]*\.md")

@@ -12,7 +12,7 @@ from breakcow.litmus.errors import did_you_mean
 from breakcow.litmus.structure import Line, Word, line_of
 
 TESTS = 200  # that one file may stand for
-WORD = re.compile(r"[a-z0-9][a-z0-9._-]*")
+WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 HOLE = re.compile(r"\{([^{}]*)\}")
 NO_HOLES = {"title", "description", "note", "covers", "param", "choice", "option"}
 BODY = {"step", "expect"}
@@ -136,7 +136,7 @@ def _option(line: Line, head: Word, text: str, options: dict[str, str]) -> None:
 def _named(line: Line, name: Word, before: dict[str, Parameter] | dict[str, str], what: str) -> None:
     """Refuse a name that is none, or is taken."""
     if not WORD.fullmatch(name) or len(name) > 30:
-        raise line.error(name, f"'{name[:40]}' cannot name a {what}: small letters, digits, '-', '_' or '.', at most 30")
+        raise line.error(name, f"'{name[:40]}' cannot name a {what}: letters, digits, '-', '_' or '.', at most 30")
     if name in before:
         raise line.error(name, f"{what} '{name}' stands here twice")
 
