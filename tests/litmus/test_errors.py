@@ -2,6 +2,7 @@
 
 import pickle
 import re
+from pathlib import Path
 
 import pytest
 
@@ -25,7 +26,7 @@ def refused(text: str, file: str = "<string>") -> LitmusError:
     return error
 
 
-def test_the_whole_message():
+def test_the_whole_message() -> None:
     assert str(refused(HEAD + "A  madvis x mergeable\n", "a.txt")) == (
         "a.txt:5:4: unknown operation 'madvis': did you mean 'madvise'?\n    5 | A  madvis x mergeable\n      |    ^"
     )
@@ -87,7 +88,7 @@ STEPS = [
 
 
 @pytest.mark.parametrize(("line", "column", "reason"), STEPS, ids=[case[0][:25] for case in STEPS])
-def test_a_wrong_line(line, column, reason):
+def test_a_wrong_line(line: str, column: int, reason: str) -> None:
     error = refused(HEAD + line + "\n")
     assert (error.line, error.column) == (5, column)
     assert re.search(reason, error.reason), error.reason
@@ -131,7 +132,7 @@ CLAIMS = [
 
 
 @pytest.mark.parametrize(("line", "column", "reason"), CLAIMS, ids=[case[0] for case in CLAIMS])
-def test_a_wrong_line_after_a_step(line, column, reason):
+def test_a_wrong_line_after_a_step(line: str, column: int, reason: str) -> None:
     error = refused(HEAD + "A read x\n" + line + "\n")
     assert (error.line, error.column) == (6, column)
     assert re.search(reason, error.reason), error.reason
@@ -159,7 +160,7 @@ TEXTS = [
 
 
 @pytest.mark.parametrize(("text", "line", "reason"), TEXTS, ids=[case[2] for case in TEXTS])
-def test_a_wrong_file(text, line, reason):
+def test_a_wrong_file(text: str, line: int, reason: str) -> None:
     error = refused(text)
     assert error.line == line
     assert reason in error.reason
@@ -189,25 +190,25 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize(("text", "line", "column", "reason"), OPTIONS, ids=[case[3] for case in OPTIONS])
-def test_a_wrong_parameter_points_at_the_hole_and_names_the_option(text, line, column, reason):
+def test_a_wrong_parameter_points_at_the_hole_and_names_the_option(text: str, line: int, column: int, reason: str) -> None:
     error = refused(HEAD + text)
     assert (error.line, error.column, error.reason) == (line, column, error.reason)
     assert reason in error.reason
 
 
-def test_one_file_makes_a_bounded_number_of_tests():
+def test_one_file_makes_a_bounded_number_of_tests() -> None:
     fifteen = " | ".join(str(number) for number in range(15))
     error = refused(HEAD + f"param a = {fifteen}\nparam b = {fifteen}\nA write x {{a}}\nA write x {{b}}\n")
     assert f"the parameters make 225 tests of this file: at most {TESTS}" in error.reason
 
 
-def test_the_tests_of_one_file_have_a_bounded_size():
+def test_the_tests_of_one_file_have_a_bounded_size() -> None:
     fourteen = " | ".join(str(number) for number in range(14))
     body = "A write x {a}\nA write x {b}\n" + "A expect x = 7\n" * 300
     assert f"at most {TOTAL} lines together" in refused(HEAD + f"param a = {fourteen}\nparam b = {fourteen}\n{body}").reason
 
 
-def test_a_name_is_its_files(tmp_path):
+def test_a_name_is_its_files(tmp_path: Path) -> None:
     text = HEAD + "A exit\n"
     assert "this file is not 'ksm/wrong.litmus'" in refused(text, "ksm/right.litmus").reason
     assert "this file is not 'ksm/wrong.litmus'" in refused(text, "not-ksm/wrong.litmus").reason
@@ -215,7 +216,7 @@ def test_a_name_is_its_files(tmp_path):
         assert parse(text, file)[0].name == "ksm/wrong"
 
 
-def test_files_that_cannot_be_read(tmp_path):
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     for path, data, reason in [
         (tmp_path / "none.litmus", None, "cannot be read: No such file"),
         (tmp_path, None, "no regular file"),
@@ -231,6 +232,6 @@ def test_files_that_cannot_be_read(tmp_path):
         assert str(caught.value).startswith(f"{path}:{caught.value.line}:{caught.value.column}: ")
 
 
-def test_errors_cross_process_borders():
+def test_errors_cross_process_borders() -> None:
     error = refused(HEAD + "A read z\n")
     assert str(pickle.loads(pickle.dumps(error))) == str(error)

@@ -38,18 +38,18 @@ ROWS = [
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_every_row_of_every_table_is_on_the_page(row):
+def test_every_row_of_every_table_is_on_the_page(row: str) -> None:
     assert row in PAGE.splitlines()
 
 
-def test_the_page_has_no_row_that_the_tables_lack():
+def test_the_page_has_no_row_that_the_tables_lack() -> None:
     rows = [line for line in PAGE.splitlines() if line.startswith("|") and not line.startswith("| ---")]
     headings = [line for line, below in zip(PAGE.splitlines(), PAGE.splitlines()[1:], strict=False) if below.startswith("| ---")]
     assert sorted(set(rows) - set(ROWS) - set(headings)) == []
 
 
 @pytest.mark.parametrize("word", [*FEATURES, *PROTECTIONS, *ERRNOS, *{verb.pattern.split()[0]: 0 for verb in VERBS}])
-def test_every_word_is_on_the_page(word):
+def test_every_word_is_on_the_page(word: str) -> None:
     assert re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", PAGE)
 
 
@@ -57,12 +57,12 @@ EXAMPLES = re.findall(r"```\n(litmus .*?)```", PAGE, re.DOTALL)
 
 
 @pytest.mark.parametrize("text", EXAMPLES, ids=lambda text: text.split()[1])
-def test_the_examples_are_litmus_tests(text):
+def test_the_examples_are_litmus_tests(text: str) -> None:
     for test in parse(text):
         assert parse(to_text(test)) == (test,)
 
 
-def test_the_error_shown_is_the_error_given():
+def test_the_error_shown_is_the_error_given() -> None:
     shown = re.search(r"```\n(broken.litmus.*?)\n```", PAGE, re.DOTALL)
     assert shown
     with pytest.raises(LitmusError) as caught:
@@ -74,7 +74,7 @@ FILES = sorted((ROOT / "litmus").rglob("*.litmus"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_every_file_of_the_corpus_is_read_and_printed(path):
+def test_every_file_of_the_corpus_is_read_and_printed(path: Path) -> None:
     for test in parse_file(path):
         assert test.description
         assert parse(to_text(test)) == (test,)

@@ -2,6 +2,7 @@
 
 import random
 import re
+from pathlib import Path
 
 import pytest
 
@@ -77,16 +78,16 @@ def judged(text: str) -> bool:
     return True
 
 
-def test_the_good_files_are_good():
+def test_the_good_files_are_good() -> None:
     assert judged(PLAIN) and judged(WITH_PARAMETERS)
 
 
-def test_damaged_files_are_read_or_refused_with_a_whole_sentence():
+def test_damaged_files_are_read_or_refused_with_a_whole_sentence() -> None:
     read = sum(judged(mutant(number)) for number in range(1500))
     assert 50 < read < 1000  # both happen, so both are tested
 
 
-def test_damaged_bytes_are_read_or_refused(tmp_path):
+def test_damaged_bytes_are_read_or_refused(tmp_path: Path) -> None:
     path = tmp_path / "some.txt"
     for number in range(100):
         draw = random.Random(number)
@@ -101,12 +102,12 @@ def test_damaged_bytes_are_read_or_refused(tmp_path):
 
 
 @pytest.mark.parametrize("start", [0, 1, 7, 20, 60, 200, 400])
-def test_every_beginning_of_a_file(start):
+def test_every_beginning_of_a_file(start: int) -> None:
     for end in range(start, len(PLAIN), 7):
         judged(PLAIN[:end])
 
 
-def test_repetition_is_refused_or_read_without_effort():
+def test_repetition_is_refused_or_read_without_effort() -> None:
     for unit in [" ", "\n", "#", "{", "{order}", ";", "A ", "x", "-> ", ", ", "= ", "| ", "a: ", "    a:\n", "[", "\\"]:
         for head in ["", "litmus a/b\n", "litmus a/b\nmemory x\nA  ", "litmus a/b\nmemory x\nparam p\n", "litmus a/b\n    "]:
             judged((head + unit * 60_000)[:65_000])

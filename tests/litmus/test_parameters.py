@@ -27,7 +27,7 @@ fixed 6.{minor}  0123456789ab mm/{ksm,gup}: {break}
 """
 
 
-def test_the_cross_product_in_the_order_declared():
+def test_the_cross_product_in_the_order_declared() -> None:
     tests = parse(TEXT)
     assert len(tests) == 12
     assert [test.name for test in tests[:3]] == [
@@ -38,7 +38,7 @@ def test_the_cross_product_in_the_order_declared():
     assert len({test.name for test in tests}) == 12
 
 
-def test_a_hole_alone_becomes_the_lines_of_its_option():
+def test_a_hole_alone_becomes_the_lines_of_its_option() -> None:
     by_order = {test.name.split("=")[1].split(",")[0]: [item.verb for item in test.body if isinstance(item, Step)] for test in parse(TEXT)}
     assert by_order == {
         "merge-first": ["uffd_open", "ksm_scan", "uffd_protect", "dontneed"],
@@ -47,7 +47,7 @@ def test_a_hole_alone_becomes_the_lines_of_its_option():
     }
 
 
-def test_holes_are_filled_wherever_they_stand_and_comments_stay():
+def test_holes_are_filled_wherever_they_stand_and_comments_stay() -> None:
     test = parse(TEXT)[1]
     assert test.require == ("ksm-bit", "uffd")
     assert test.fixed == (Fixed("6.2", "0123456789ab", "mm/{ksm,gup}: unmergeable"),)
@@ -57,7 +57,7 @@ def test_holes_are_filled_wherever_they_stand_and_comments_stay():
     assert [item.comment for item in test.body] == ["which first", "", "here", "", "", "there", ""]
 
 
-def test_lines_belong_to_the_file_and_filled_tests_read_back():
+def test_lines_belong_to_the_file_and_filled_tests_read_back() -> None:
     for test in parse(TEXT):
         assert test.source == TEXT
         numbers = {item.verb: item.line for item in test.body if isinstance(item, Step)}

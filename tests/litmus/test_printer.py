@@ -7,7 +7,7 @@ from breakcow.litmus import item_text, parse, to_text
 from breakcow.litmus.operations import PROCESSES
 from breakcow.litmus.syntax import Atom, Comment, Expect, PageRef, Step, Test
 from breakcow.litmus.words import KINDS
-from breakcow.mm.actions import VERBS
+from breakcow.mm.actions import VERBS, Verb
 
 from .generated import valid_tests
 
@@ -26,7 +26,7 @@ EXAMPLE["{knob}"] = "max_page_sharing"
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
-def test_every_operation_of_the_table_is_read_and_printed(verb):
+def test_every_operation_of_the_table_is_read_and_printed(verb: Verb) -> None:
     words = " ".join(EXAMPLE.get(word, word) for word in verb.pattern.split())
     (test,) = parse(f"litmus a/b\nmemory x y\n{'-' if verb.kernel else 'A'}  {words}\n")
     step = test.body[0]
@@ -35,7 +35,7 @@ def test_every_operation_of_the_table_is_read_and_printed(verb):
     assert item_text(step) == f"{'-' if verb.kernel else 'A'}  {words}"
 
 
-def test_arguments_are_what_the_syntax_tree_says():
+def test_arguments_are_what_the_syntax_tree_says() -> None:
     text = """\
 litmus a/b
 memory x
@@ -56,7 +56,7 @@ A  write x 3 -> blocks
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_claim_is_read_and_printed(kind):
+def test_every_kind_of_claim_is_read_and_printed(kind: str) -> None:
     how = KINDS[kind]
     atom = Atom(kind, (PageRef("A", "x"), PageRef("B", "y"))[: max(how.pages, 2) if how.pages else 0], 7 if how.value else None)
     text = item_text(Expect("A", (atom,)))
@@ -66,7 +66,7 @@ def test_every_kind_of_claim_is_read_and_printed(kind):
     assert test.body[1] == Expect("A", (atom,))
 
 
-def test_comments_survive_wherever_they_stand():
+def test_comments_survive_wherever_they_stand() -> None:
     text = """\
 # first
 litmus a/b # title
@@ -87,7 +87,7 @@ unfixed"""
     assert parse(to_text(test)) == (test,)
 
 
-def test_descriptions_keep_their_shape():
+def test_descriptions_keep_their_shape() -> None:
     (test,) = parse("litmus a/b\n  one # not a comment\n\n    two {x}\n\tthree\n\nmemory x\nA  read x\n")
     assert test.description == "one # not a comment\n\n  two {x}\n      three"
     assert parse(to_text(test)) == (test,)

@@ -3,7 +3,7 @@
 from breakcow.litmus import parse, program
 
 
-def test_lines_become_actions_for_pages_and_for_contiguous_runs():
+def test_lines_become_actions_for_pages_and_for_contiguous_runs() -> None:
     (test,) = parse(
         """\
 litmus a/b

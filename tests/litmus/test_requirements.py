@@ -32,15 +32,15 @@ def needs(body: str, header: str = "") -> tuple[str, ...]:
         ("A  read x\n-  expect counter ksm_zero_pages = 0", ("ksm-zero-pages",)),
     ],
 )
-def test_implied(body, expected):
+def test_implied(body: str, expected: tuple[str, ...]) -> None:
     assert needs(body) == expected
 
 
-def test_stated_and_implied_come_once_in_the_order_of_the_table():
+def test_stated_and_implied_come_once_in_the_order_of_the_table() -> None:
     assert needs("-  ksm scan 1\nA  clear_refs", "require model-only, ksm\nrequire root\n") == ("ksm", "soft-dirty", "root", "model-only")
 
 
-def test_the_tables_name_what_exists():
+def test_the_tables_name_what_exists() -> None:
     assert set(BY_VERB) <= set(VERB)
     assert set(BY_FEATURE) <= set(FEATURES)
     assert {*BY_VERB.values(), *BY_FEATURE.values()} <= set(REQUIREMENTS)
