@@ -85,6 +85,7 @@ def run(words: list[str]) -> int:
 
 def _failed(error: Exception) -> int:
     """The exit code for an error that a command did not handle: what a user can mend is a sentence, a bug of ours a traceback."""
+    from breakcow.backend.vm.cache import UnavailableError
     from breakcow.litmus import LitmusError
     from breakcow.suite.backends import UnknownBackendError
     from breakcow.suite.corpus import NotFoundError
@@ -93,5 +94,8 @@ def _failed(error: Exception) -> int:
     if isinstance(error, WrongUseError | NotFoundError | UnknownBackendError | BadRecordsError | LitmusError):
         complain(error)
         return WRONG_USE
+    if isinstance(error, UnavailableError):
+        complain(error)
+        return RUN_FAILED
     traceback.print_exception(error)
     return RUN_FAILED

@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from breakcow.cli.say import INTERRUPTED, WrongUseError, exit_code
-from breakcow.report import Report
 from breakcow.report.failure import Line, lines
+from breakcow.report.form import Report
 from breakcow.report.jsonl import Jsonl
 from breakcow.report.junit import Junit
 from breakcow.report.ktap import Ktap

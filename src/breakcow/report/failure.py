@@ -23,7 +23,8 @@ class Line(NamedTuple):
 def lines(record: Record, calls: Sequence[Call] = ()) -> Iterator[Line]:
     """All there is to say about a record that is not ok. calls: the model's, in the step of the first reason."""
     yield Line(printable(f"{record.verdict}: {record.test} on {record.backend}: {record.why}"), "title")
-    yield from _text(record)
+    if record.observations:
+        yield from _text(record)
     for reason in record.reasons:
         yield from _reason(reason)
     if record.reasons and record.reasons[0].step < len(record.observations):
@@ -64,11 +65,11 @@ def _step(record: Record, first: Reason) -> Iterator[Line]:
     seen = record.observations[first.step]
     expected: dict[tuple[str, str], list[str]] = {}
     for reason in record.reasons:
-        if reason.step == first.step and reason.kind != "promise":
-            expected.setdefault((reason.process, reason.page), []).append(reason.expected)
+        if reason.step == first.step:
+            expected.setdefault((reason.process, reason.page), []).append(reason.claim if reason.kind == "promise" else reason.expected)
     happened = [outcome_words(seen.outcome), *(event_words(event) for event in seen.events)]
     happened += [f"{name} resumed: {outcome_words(outcome)}" for name, outcome in seen.resumed.items()]
-    yield Line(printable(f"after line {first.line}: {', '.join(happened)}"))
+    yield Line(printable(f"seen after the step: {', '.join(happened)}"))
     yield from _pages(seen, expected)
     yield from (Line(f"  console: {text}") for text in printable_lines(seen.console.rstrip("\n")) if seen.console)
 
@@ -97,10 +98,10 @@ def _calls(calls: Sequence[Call]) -> Iterator[Line]:
 
 
 def innermost(calls: Sequence[Call]) -> list[Call]:
-    """The calls from the deepest one (the first of several) up to the one that began."""
+    """The calls from the deepest one (the last of several: what comes before it asked questions) up to the one that began."""
     if not calls:
         return []
-    index = max(range(len(calls)), key=lambda number: (calls[number].depth, -number))
+    index = max(range(len(calls)), key=lambda number: (calls[number].depth, number))
     chain = [calls[index]]
     for call in reversed(calls[:index]):
         if call.depth < chain[-1].depth:

@@ -45,7 +45,7 @@ class Junit:
             kind = ELEMENT[record.verdict]
             found = ElementTree.SubElement(case, kind, type=record.verdict, message=printable(record.why))
             if kind != "skipped":
-                found.text = "\n".join(self._explain(record))
+                found.text = "\n".join(map(printable, self._explain(record)))
 
 
 def _counts(records: list[Record]) -> dict[str, str]:

@@ -27,7 +27,7 @@ class Ktap:
             self._begin(record.backend)
         self._number += 1
         self._good &= record.verdict in GOOD
-        diagnostics = [] if record.verdict in GOOD else [f"# {text}".rstrip() for text in self._explain(record)]
+        diagnostics = [] if record.verdict in GOOD else [f"# {printable(text)}".rstrip() for text in self._explain(record)]
         self._write(*[f"  {text}" for text in [*diagnostics, result(record, self._number)]])
 
     def end(self, interrupted: bool) -> None:
@@ -57,11 +57,16 @@ class Ktap:
 def result(record: Record, number: int) -> str:
     """The result line of a record: `not ok 3 ksm/unmerge-uffd-wp # XFAIL known, fixed in 6.2`."""
     status = "ok" if record.verdict in {"ok", "skip"} else "not ok"
-    why = printable(record.why).replace("#", "\\#")
-    directive = {"skip": f" # SKIP {why}", "known": f" # XFAIL {why}", "differs": f" # {why}", "error": f" # ERROR {why}"}
+    why = _name(record.why)
+    directive = {
+        "skip": f" # SKIP {why}",
+        "known": f" # XFAIL known, {why}",
+        "differs": f" # differs from model, {why}",
+        "error": f" # ERROR {why}",
+    }
     return f"{status} {number} {_name(record.test)}{directive.get(record.verdict, '')}".rstrip()
 
 
 def _name(text: str) -> str:
-    """A description that no parser takes for a directive."""
-    return printable(text).replace("#", "\\#")
+    """Text that no parser takes for a directive."""
+    return printable(text).replace("#", "\\x23")

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from breakcow.backend.compare import difference
 from breakcow.backend.observation import Observation, PageSeen
 from breakcow.litmus.program import Program
 from breakcow.litmus.syntax import Expect, Test
 from breakcow.report.failure import Line
 from breakcow.report.printable import printable, printable_lines
-from breakcow.suite.compare import pages_differ
 from breakcow.suite.record import Record
 from breakcow.suite.wording import bits, event_words, outcome_words
 
@@ -83,15 +83,22 @@ def _rows(before: Sequence[Observation | None], seen: Sequence[Sequence[Observat
     ends = tuple(_ending(now) for now in seen)
     yield Row("", ends, len(set(ends)) > 1)
     last = [now[-1] if now else None for now in seen]
+    differing = _differing(last)
     for process, page in _places(last):
         looks = [_look(now, process, page) for now in last]
         old = [_look(then, process, page) or UNTOUCHED for then in before]
         changed = tuple(now is not None and _cell(now) != _cell(then) for now, then in zip(looks, old, strict=True))
-        yield Row(f"{process} {page}", tuple(_cell(look) if look else "" for look in looks), _contradict(looks), changed)
+        yield Row(f"{process} {page}", tuple(_cell(look) if look else "" for look in looks), (process, page) in differing, changed)
     yield from _states(last)
     counters = tuple(_counters(then, now) for then, now in zip(before, last, strict=True))
     if any(counters):
         yield Row("counters", counters)
+
+
+def _differing(seen: Sequence[Observation | None]) -> set[tuple[str, str]]:
+    """The pages in which some kernel contradicts the first."""
+    first = seen[0]
+    return {(found.process, found.page) for other in seen[1:] if first and other for found in difference(0, first, other)}
 
 
 def _ending(seen: Sequence[Observation]) -> str:
@@ -112,12 +119,6 @@ def _look(seen: Observation | None, process: str, page: str) -> PageSeen | None:
     """One page, None if it was not looked at."""
     found = seen.processes.get(process) if seen else None
     return found.pages.get(page) if found else None
-
-
-def _contradict(looks: Sequence[PageSeen | None]) -> bool:
-    """Does any kernel contradict the first?"""
-    first = looks[0]
-    return any((first is None) != (look is None) or (first and look and pages_differ(first, look)) for look in looks[1:])
 
 
 def _states(seen: Sequence[Observation | None]) -> Iterator[Row]:

@@ -1,11 +1,10 @@
-"""What is different between two observations, two records, two runs. What one side cannot see is never a difference."""
+"""What changed between two runs, or is different on two kernels. What one side cannot see is never a difference."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from breakcow.backend.observation import Observation, PageSeen, ProcessSeen
+from breakcow.backend.compare import difference
 from breakcow.suite.record import Record
-from breakcow.suite.wording import event_words, outcome_words, page_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,53 +15,6 @@ class Change:
     where: str
     before: str
     after: str
-
-
-def pages_differ(one: PageSeen, other: PageSeen) -> bool:
-    """Do two looks at a page contradict each other?"""
-    pairs = ((getattr(one, field), getattr(other, field)) for field in PageSeen.__struct_fields__)
-    return any(left != right for left, right in pairs if left is not None and right is not None)
-
-
-def observations(one: Observation, other: Observation) -> Iterator[tuple[str, str, str]]:
-    """Where two observations of one action contradict each other: place, one side, other side."""
-    for place, left, right in (
-        ("outcome", outcome_words(one.outcome), outcome_words(other.outcome)),
-        ("events", _events(one), _events(other)),
-        ("resumed", _resumed(one), _resumed(other)),
-    ):
-        if left != right:
-            yield place, left, right
-    for name in sorted(one.counters.keys() & other.counters.keys()):
-        if one.counters[name] != other.counters[name]:
-            yield name, str(one.counters[name]), str(other.counters[name])
-    for name in sorted(one.processes.keys() | other.processes.keys()):
-        yield from _processes(name, one.processes.get(name), other.processes.get(name))
-
-
-def _events(seen: Observation) -> str:
-    """The events of an observation in words."""
-    return ", ".join(event_words(event) for event in seen.events) or "no event"
-
-
-def _resumed(seen: Observation) -> str:
-    """The blocked operations that went on, in words."""
-    return ", ".join(f"{name} {outcome_words(outcome)}" for name, outcome in sorted(seen.resumed.items())) or "nothing"
-
-
-def _processes(name: str, one: ProcessSeen | None, other: ProcessSeen | None) -> Iterator[tuple[str, str, str]]:
-    """Where two looks at a process contradict each other."""
-    if one is None or other is None or one.state != other.state:
-        yield name, one.state if one else "no process", other.state if other else "no process"
-        return
-    for what in ("merging", "pinned", "spliced"):
-        left, right = getattr(one, what), getattr(other, what)
-        if left != right and left is not None and right is not None:
-            yield f"{name} {what}", str(left), str(right)
-    for page in sorted(one.pages.keys() | other.pages.keys()):
-        looks = one.pages.get(page, PageSeen("unmapped")), other.pages.get(page, PageSeen("unmapped"))
-        if pages_differ(*looks):
-            yield f"{name} {page}", page_words(looks[0]), page_words(looks[1])
 
 
 def runs(before: Sequence[Record], after: Sequence[Record]) -> Iterator[Change]:
@@ -94,7 +46,12 @@ def _records(name: str, one: Record, other: Record) -> Iterator[Change]:
     if (one.verdict, one.why) != (other.verdict, other.why):
         yield Change(name, "verdict", f"{one.verdict} {one.why}".strip(), f"{other.verdict} {other.why}".strip())
     for number, pair in enumerate(zip(one.observations, other.observations, strict=False)):
-        found = [Change(name, f"action {number + 1}, {place}", left, right) for place, left, right in observations(*pair)]
+        found = difference(number, *pair)
         if found:
-            yield from found
+            yield from (Change(name, _where(number, d.process, d.page, d.field), d.expected, d.observed) for d in found)
             return
+
+
+def _where(number: int, *words: str) -> str:
+    """A place in an observation: `action 2, A x content`."""
+    return f"action {number + 1}, {' '.join(word for word in words if word)}"

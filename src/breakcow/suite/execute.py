@@ -9,8 +9,9 @@ import msgspec
 from breakcow import litmus
 from breakcow.backend.abilities import Abilities
 from breakcow.backend.errors import LostBackend
-from breakcow.backend.model import ModelBackend
+from breakcow.backend.model import ModelBackend, ModelError
 from breakcow.backend.observation import Observation
+from breakcow.backend.vm.cache import UnavailableError
 from breakcow.kernel import PROFILES, Profile, profile_for
 from breakcow.suite.backends import Kernel, kernel
 from breakcow.suite.judge import Judgement, judge
@@ -28,7 +29,11 @@ def on_model(name: str, trial: Trial) -> Record:
     lacking = lacks(trial, model.probe())
     if lacking:
         return trial.record(name, profile.release, "skip", lacking)
-    judged = [(judge(trial.test, trial.program, path, profile.release), path) for path in model.paths(trial.program)]
+    try:
+        paths = model.paths(trial.program)
+    except ModelError as error:
+        return trial.record(name, profile.release, "error", str(error))
+    judged = [(judge(trial.test, trial.program, path, profile.release), path) for path in paths]
     worst, seen = max(judged, key=lambda pair: VERDICTS.index(pair[0].verdict))
     return _record(trial, name, profile.release, worst, seen, start)
 
@@ -49,6 +54,9 @@ def on_kernel(name: str, trials: Sequence[Trial], stop: Event) -> Iterator[Recor
         except LostBackend as lost:
             failures += 1
             yield left.pop(0).record(name, "", "error", f"{name} was lost: {lost}")
+        except UnavailableError as error:
+            yield from (trial.record(name, "", "error", str(error)) for trial in left)
+            return
     if failures == RESTARTS:
         yield from (trial.record(name, "", "error", f"not run: {name} was lost {RESTARTS} times in a row") for trial in left)
 
@@ -60,7 +68,10 @@ def _try(trial: Trial, machine: Kernel, abilities: Abilities) -> Record:
     if lacking:
         return trial.record(machine.name, abilities.release, "skip", lacking)
     seen = machine.run(trial.program)
-    judgement = on_profile(trial, seen, abilities.release, profile_for(abilities.release))
+    try:
+        judgement = on_profile(trial, seen, abilities.release, profile_for(abilities.release))
+    except ModelError as error:
+        judgement = Judgement("error", str(error))
     return _record(trial, machine.name, abilities.release, judgement, seen, start)
 
 
@@ -70,7 +81,10 @@ def on_profile(trial: Trial, seen: tuple[Observation, ...], release: str, profil
 
 
 def lacks(trial: Trial, abilities: Abilities) -> str:
-    """What the kernel lacks for this trial, in sentences; empty if nothing."""
+    """What the kernel lacks for this trial, in sentences; empty if nothing. What lacks everything for one reason runs nothing."""
+    reasons = set(abilities.abilities.values())
+    if len(reasons) == 1 and "" not in reasons:
+        return reasons.pop()
     words = litmus.requirements(trial.test)
     missing = (abilities.abilities.get(word, f"it is not known whether this kernel has {word}") for word in words)
     return "; ".join(dict.fromkeys(sentence for sentence in missing if sentence))

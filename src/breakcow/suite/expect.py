@@ -47,15 +47,18 @@ class Answer:
 
 
 def check(test: Test, program: Program, observations: Sequence[Observation]) -> tuple[list[Reason], list[str]]:
-    """The claims of `test` that do not hold, in order, and sentences for those that this kernel cannot show."""
+    """The claims of `test` that do not hold, in order, and sentences for those that this kernel cannot show.
+
+    A run that hung has fewer observations than actions: what comes after is not judged, the hang itself is a claim that does not hold.
+    """
     broken: list[Reason] = []
     unobserved: list[str] = []
     seen: list[int] = []
     for number, item in enumerate(test.body):
         if isinstance(item, Step):
-            seen = [index for index, action in enumerate(program.actions) if action.item == number]
+            seen = [index for index, action in enumerate(program.actions[: len(observations)]) if action.item == number]
             broken += [reason for index in seen for reason in _outcome(item, index, observations[index])]
-        elif isinstance(item, Expect):
+        elif isinstance(item, Expect) and seen:
             moment = Moment(seen[-1], [observations[index] for index in seen], item.process)
             for atom in item.atoms:
                 _file(answers(atom, moment), atom, item.line, moment.step, broken, unobserved)
@@ -153,7 +156,7 @@ def _same(atom: Atom, moment: Moment) -> Iterator[Answer]:
     for position, (ref, frame) in enumerate(names[1:], 1):
         for other, known in names[:position] if atom.negated else names[:1]:
             page = moment.page(ref)
-            where = f"{'not ' if atom.negated else ''}the frame of {other.process} {other.page}"
+            where = f"{'another frame than' if atom.negated else 'the frame of'} {other.process} {other.page}"
             seen = _absent(moment, ref) if page is None else page_words(page)
             unseen = frame is None or known is None
             yield Answer(None if unseen else _one_frame(frame, known) != atom.negated, where, seen, ref.process, ref.page)

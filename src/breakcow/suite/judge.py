@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from breakcow.backend import promises
-from breakcow.backend.model import Difference
+from breakcow.backend.compare import Difference
 from breakcow.backend.observation import Observation
 from breakcow.litmus.program import Program
 from breakcow.litmus.syntax import Test
@@ -54,7 +54,7 @@ def _verdict(test: Test, found: list[Reason], reasons: list[Reason], release: st
         return "broken", first.sentence()
     differs = [reason for reason in reasons if reason.kind == "model"]
     if differs:
-        return "differs", f"differs from model, {differs[0].sentence()}"
+        return "differs", differs[0].sentence()
     return "known", known
 
 
@@ -62,8 +62,8 @@ def _known(test: Test, release: str) -> str:
     """Why a broken promise is no news on this kernel, empty if it is."""
     later = next((fix for fix in test.fixed if predates(release, fix.release)), None)
     if later is not None:
-        return f"known, fixed in {later.release} ({later.commit})"
-    return f"known, no kernel has fixed it: {test.unfixed}" if test.unfixed else ""
+        return f"fixed in {later.release} ({later.commit})"
+    return f"no kernel has fixed it: {test.unfixed}" if test.unfixed else ""
 
 
 def _promises(test: Test, program: Program, seen: Sequence[Observation]) -> list[Reason]:

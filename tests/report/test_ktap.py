@@ -1,0 +1,59 @@
+"""KTAP as a parser of it reads it: plans, nesting, directives, diagnostics, and nothing that a test's text could forge."""
+
+import io
+import re
+
+from breakcow.report.ktap import Ktap
+from breakcow.suite.record import Record
+from report.samples import EACH, EVIL, sample
+
+RESULT = re.compile(r"^(?P<indent> *)(?P<status>ok|not ok) (?P<number>\d+) (?P<name>[^#]*?)(?: # (?P<directive>.*))?$")
+
+
+def written(records: tuple[Record, ...], plan: dict[str, int], interrupted: bool = False) -> list[str]:
+    out = io.StringIO()
+    report = Ktap(out, plan, lambda record: [f"why {record.why}", ""])
+    for record in records:
+        report.record(record)
+    report.end(interrupted)
+    return out.getvalue().splitlines()
+
+
+def results(lines: list[str]) -> list[tuple[int, str, int, str, str]]:
+    """(indent, status, number, name, directive) of every result line."""
+    matches = [match for line in lines if (match := RESULT.match(line))]
+    return [(len(m["indent"]), m["status"], int(m["number"]), m["name"], m["directive"] or "") for m in matches]
+
+
+def test_every_verdict_has_its_line() -> None:
+    lines = written(EACH, {"model:6.1": 3, "host": 3})
+    assert lines[:5] == ["KTAP version 1", "1..2", "  KTAP version 1", "  # Subtest: model:6.1", "  1..3"]
+    assert results(lines) == [
+        (2, "ok", 1, "cow/fork", ""),
+        (2, "not ok", 2, "ksm/unmerge", "XFAIL known, fixed in 6.2 (6cce3314b928)"),
+        (2, "ok", 3, "sd/write", "SKIP this kernel has no soft-dirty"),
+        (0, "ok", 1, "model:6.1", ""),
+        (2, "not ok", 1, "ksm/unmerge", ""),
+        (2, "not ok", 2, "cow/fork", "differs from model, line 6"),
+        (2, "not ok", 3, "cow/evil", "ERROR host was lost: it died"),
+        (0, "not ok", 2, "host", ""),
+    ]
+
+
+def test_a_bad_record_is_explained_before_its_line_and_a_good_one_is_not() -> None:
+    lines = written(EACH, {"model:6.1": 3, "host": 3})
+    at = lines.index("  not ok 1 ksm/unmerge")
+    assert lines[at - 2 : at] == ["  # why line 7, A x: expected not ksm, observed frame 0, = 7, ksm", "  #"]
+    assert not any("why known" in line for line in lines)
+
+
+def test_a_run_cut_short_is_not_ok() -> None:
+    lines = written(EACH[:2], {"model:6.1": 3, "host": 3}, interrupted=True)
+    assert lines[-2:] == ["not ok 1 model:6.1", "# interrupted: not all tests of the plan were run"]
+
+
+def test_text_cannot_forge_a_directive_or_a_line() -> None:
+    lines = written((sample("error", EVIL, test="x # SKIP all\nok 2 y"),), {"model:6.1": 1})
+    assert [line for line in lines if "\x1b" in line] == []
+    assert len(results(lines)) == 2
+    assert not [line for line in lines if "# SKIP" in line and not line.startswith("  # ")]

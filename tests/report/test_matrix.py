@@ -1,0 +1,24 @@
+"""Kernels x tests as a table."""
+
+import io
+
+from rich.console import Console
+
+from breakcow.report.matrix import Matrix
+from report.samples import EACH
+
+
+def test_the_tables() -> None:
+    out = io.StringIO()
+    report = Matrix(Console(file=out, width=120), {"model:6.1": 3, "host": 3})
+    for record in EACH:
+        report.record(record)
+    report.end(False)
+    text = out.getvalue()
+    rows = [[cell.strip() for cell in line.strip("│").split("│")] for line in text.splitlines() if line.startswith("│")]
+    assert ["cow", "1 ok", "1 differs"] in rows
+    assert ["ksm", "1 known", "1 broken"] in rows
+    assert ["ksm/unmerge", "known", "broken"] in rows
+    assert ["cow/evil", "", "error"] in rows
+    assert text.startswith("model:6.1: all 3 tests done\nhost: all 3 tests done\n")
+    assert "  1 skipped on model:6.1: this kernel has no soft-dirty" in text
