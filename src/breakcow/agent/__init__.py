@@ -1,0 +1,1 @@
+"""What runs on the kernel under test: standard library only, on the host and inside a VM alike."""

@@ -1,0 +1,131 @@
+"""The controller: takes requests, one JSON line each, and answers in JSON lines. It lives as long as there are requests.
+
+    {"probe": {}}                                         -> what this kernel can do, see probe.py
+    {"run": PROGRAM, "step_seconds": 5, "nonce": "hex"}   -> one observation a line, then {"done": true}; step_seconds, nonce optional
+Whatever is wrong with a request is answered {"error": sentence}. {"notice": sentence} can come at any time.
+"""
+
+import json
+import mmap
+import os
+import sys
+from collections.abc import Callable
+
+from . import abi, ksm, probe
+from .contents import Contents
+from .ksm import Ksmd, KsmdError
+from .observe import Bits, Counters, Observer
+from .process import Nursery, ProcessError
+from .program import RequestError, program
+from .run import Run
+from .settings import Settings
+
+MAX_LINE = 1 << 20  # bytes of a request
+MAX_STEP_SECONDS = 600
+
+Json = dict[str, object]
+
+
+class Controller:
+    """What is kept between requests. `say`: sends one answer."""
+
+    def __init__(self, say: Callable[[Json], None]) -> None:
+        self.say = say
+        self.nursery: Nursery | None = None
+        self.settings: Settings | None = None
+        self.ksmd: Ksmd | None = None
+        self.counters: Counters | None = None
+        self.bits: Bits | None = None
+        self.walked: mmap.mmap | None = None
+
+    def answer(self, line: bytes) -> None:
+        """Execute one request."""
+        try:
+            request = json.loads(line)
+            if not isinstance(request, dict) or not ("run" in request or "probe" in request):
+                raise RequestError('a request is {"run": ...} or {"probe": {}}')
+            if "probe" in request:
+                self.say(probe.answer())
+            else:
+                self._run(request)
+        except (RequestError, ProcessError, KsmdError) as error:
+            self._fail(str(error))
+        except (ValueError, RecursionError):
+            self._fail("a request is one line of JSON")
+        except (OSError, EOFError) as error:
+            self._fail(f"the run failed: {error}")
+
+    def close(self) -> None:
+        """No process is left, and all settings are as they were, when this returns."""
+        if self.nursery:
+            self.nursery.close()
+            self.nursery = None
+        if self.ksmd:
+            self.ksmd.close()
+        if self.settings:
+            self.settings.restore()
+
+    def _fail(self, sentence: str) -> None:
+        self.say({"error": sentence})
+
+    def _run(self, request: Json) -> None:
+        """Run a program, and say what is observed."""
+        wanted = program(request["run"])
+        nonce = bytes.fromhex(str(request.get("nonce", "")))
+        seconds = request.get("step_seconds", 5)
+        if not isinstance(seconds, int | float) or not 0 < seconds <= MAX_STEP_SECONDS:
+            raise RequestError(f"step_seconds is a number up to {MAX_STEP_SECONDS}")
+        self._prepare()
+        assert self.nursery and self.counters and self.bits
+        if wanted.merges:
+            if self.ksmd is None:
+                raise RequestError("this kernel has no KSM to step")
+            self.ksmd.limit = seconds
+            self.ksmd.begin()
+            self.ksmd.clean = False
+        run = Run(wanted, self.nursery, self.ksmd, Observer(self.bits, wanted.pages, self.counters, Contents(nonce)), seconds)
+        clean = False
+        try:
+            for observation in run.observations():
+                self.say(observation)
+                clean = observation["outcome"] != {"result": "hang"}
+        finally:
+            run.close()
+            if not clean:
+                self.nursery.close()
+                self.nursery = None
+        self.say({"done": True})
+
+    def _prepare(self) -> None:
+        """What every run needs, made at the first."""
+        if self.settings is None:
+            abi_cpu = min(os.sched_getaffinity(0))
+            os.sched_setaffinity(0, {abi_cpu})
+            self.counters = Counters()
+            if os.path.isdir(ksm.DIRECTORY):
+                self.settings = Settings(lambda sentence: self.say({"notice": sentence}))
+                self.ksmd = Ksmd()
+                self.walked = mmap.mmap(-1, abi.PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+                self.walked.madvise(abi.MADV_MERGEABLE)
+        if self.nursery is None:
+            self.nursery = Nursery()
+        if self.bits is None:
+            self.bits = probe.bits(probe.abilities())
+
+
+def main() -> None:
+    """Answer the requests on standard input until it ends."""
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # whatever prints does not print between the answers
+
+    def say(answer: Json) -> None:
+        answers.write(json.dumps(answer, separators=(",", ":")).encode() + b"\n")
+
+    controller = Controller(say)
+    try:
+        while line := sys.stdin.buffer.readline(MAX_LINE):
+            controller.answer(line)
+    except BrokenPipeError:
+        pass
+    finally:
+        controller.close()

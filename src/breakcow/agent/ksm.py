@@ -1,0 +1,146 @@
+"""ksmd, one full scan at a time (mm/ksm.c: ksm_scan_thread).
+
+A write to `sleep_millisecs` that changes the value wakes a sleeping ksmd for exactly one batch of `pages_to_scan` pages; a batch ends
+with the last page, so one larger than the machine is one full scan. ksmd is seen to sleep before each write, for else it could read the
+new value first and miss the wake-up.
+"""
+
+import os
+import time
+from collections.abc import Callable
+
+from .abi import errno_name
+
+DIRECTORY = "/sys/kernel/mm/ksm"
+KNOBS = {1: "use_zero_pages", 2: "max_page_sharing", 3: "smart_scan"}  # as in the action table
+START = {"use_zero_pages": 0, "max_page_sharing": 256, "merge_across_nodes": 1, "smart_scan": 0, "pages_to_scan": 1 << 30}
+TOUCHED = ("run", "sleep_millisecs", "advisor_mode", *START)
+SCANNED = ("pages_shared", "pages_sharing", "pages_unshared", "pages_volatile")
+COUNTERS = ("pages_shared", "pages_sharing", "ksm_zero_pages")
+
+
+class KsmdError(Exception):
+    """ksmd did not do what it does within the time limit. The message is a sentence."""
+
+
+class Ksmd:
+    """The kernel's ksmd and its settings.
+
+    limit: seconds to wait for it. alone: nobody but us has mergeable memory, so the counters are ours.
+    """
+
+    def __init__(self, limit: float = 5) -> None:
+        self.limit = limit
+        self.pid = find()
+        self.stat = os.open(f"/proc/{self.pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+        self.full_scans_file = os.open(f"{DIRECTORY}/full_scans", os.O_RDONLY | os.O_CLOEXEC)
+        self.sleep = 100000
+        self.clean = False
+        self.alone = True
+
+    def close(self) -> None:
+        """Release the files."""
+        os.close(self.stat)
+        os.close(self.full_scans_file)
+
+    def begin(self) -> None:
+        """The state that every program starts in: nothing merged, settings of START, run = 1 and one scan done."""
+        if self.clean:
+            return
+        _write("run", 2)
+        _write("run", 0)
+        if has("advisor_mode"):
+            _write("advisor_mode", "none")  # the advisor would set pages_to_scan
+        for file, value in START.items():
+            if has(file) and read(file) != value:
+                _write(file, value)
+        self.sleep += 1
+        _write("sleep_millisecs", self.sleep)
+        self._one_scan("run", 1)
+        self.alone = not any(read(file) for file in SCANNED)
+        self.clean = True
+
+    def scan(self, number: int) -> None:
+        """`number` full scans, if run = 1; else nothing, as ksmd sleeps. Raises KsmdError."""
+        self.clean = False
+        if read("run") != 1:
+            return
+        for _ in range(number):
+            self.sleep = 100000 + (self.sleep + 1) % 100000
+            self._one_scan("sleep_millisecs", self.sleep)
+
+    def set_run(self, value: int) -> str:
+        """Write `run`, and wait for the scan that a change to 1 starts: "ok" or the errno's name."""
+        self.clean = False
+        if value == 1 and read("run") != 1:
+            self._one_scan("run", 1)
+            return "ok"
+        return self.set_knob("run", value)
+
+    def set_knob(self, file: str, value: int) -> str:
+        """Write a setting: "ok" or the errno's name."""
+        self.clean = False
+        try:
+            _write(file, value)
+        except OSError as error:
+            return errno_name(error.errno)
+        return "ok"
+
+    def _full_scans(self) -> int:
+        return int(os.pread(self.full_scans_file, 32, 0))
+
+    def _asleep(self) -> bool:
+        """ksmd waits for a wake-up (TASK_INTERRUPTIBLE)."""
+        return os.pread(self.stat, 512, 0).rpartition(b")")[2].split()[0] == b"S"
+
+    def _one_scan(self, file: str, value: int) -> None:
+        """Wake ksmd by writing `value` to `file`, and return when it has made one full scan and sleeps again."""
+        end = time.monotonic() + self.limit
+        _until(self._asleep, end)
+        before = self._full_scans()
+        _write(file, value)
+        _until(lambda: self._full_scans() != before, end)
+        _until(self._asleep, end)
+        after = self._full_scans()
+        if after != before + 1:
+            raise KsmdError(f"ksmd made {after - before} scans where one was asked for: does something else write to {DIRECTORY}?")
+
+
+def _until(condition: Callable[[], bool], end: float) -> None:
+    """Wait until `condition()` holds, without keeping ksmd from this CPU."""
+    while not condition():
+        if time.monotonic() > end:
+            raise KsmdError("ksmd does not finish its scan: is it stopped, or does it scan much memory of others?")
+        time.sleep(0)
+
+
+def find() -> int:
+    """The process id of ksmd; OSError if there is none."""
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/stat", "rb") as file:
+                    if file.read(64).split(b" ", 2)[1] == b"(ksmd)":
+                        return int(entry)
+            except OSError:
+                continue
+    raise FileNotFoundError("no ksmd")
+
+
+def has(file: str) -> bool:
+    """This kernel has that setting."""
+    return os.path.exists(f"{DIRECTORY}/{file}")
+
+
+def read(file: str) -> int:
+    """A setting or counter."""
+    with open(f"{DIRECTORY}/{file}", "rb", buffering=0) as opened:
+        return int(opened.read(32))
+
+
+def _write(file: str, value: object) -> None:
+    fd = os.open(f"{DIRECTORY}/{file}", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, str(value).encode())
+    finally:
+        os.close(fd)

@@ -1,0 +1,188 @@
+"""Reading back, from outside and without disturbing it, the state of every page of every live litmus process.
+
+/proc/PID/pagemap (fs/proc/task_mmu.c: pagemap_read), /proc/kpagecount and /proc/kpageflags (fs/proc/page.c), and the content of what is
+present through /proc/PID/mem: a hole is never touched. Then the canonical form of backend.observation.
+"""
+
+import os
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from . import ksm, smaps
+from .abi import PAGE
+from .contents import Contents
+from .process import Held, Process
+
+SOFT_DIRTY, UFFD_WP, SWAP, PRESENT = 1 << 55, 1 << 57, 1 << 62, 1 << 63
+PFN = (1 << 55) - 1
+KPF_KSM, KPF_ZERO_PAGE = 1 << 21, 1 << 24
+
+Place = tuple[str, int]  # process name, page
+Seen = dict[str, object]  # of backend.observation, as JSON
+
+
+@dataclass(frozen=True)
+class Bits:
+    """Which bits this kernel shows, found by probing."""
+
+    ksm: bool
+    uffd_wp: bool
+    soft_dirty: bool
+    mapcount: bool
+
+
+@dataclass
+class Frame:
+    """What one observation knows of a page frame. number: its canonical name, -1 for the zero page."""
+
+    number: int
+    mapcount: int
+    ksm: bool | None
+    content: int | None
+
+
+class Observer:
+    """Observes the processes of one run. `names`: of the pages."""
+
+    def __init__(self, bits: Bits, names: Sequence[str], counters: "Counters", contents: Contents) -> None:
+        self.bits = bits
+        self.names = names
+        self.counters = counters
+        self.contents = contents
+        self.before: dict[Place, int] = {}
+        self.frames: dict[int, Frame] = {}
+
+    def observe(self, processes: Iterable[Process]) -> dict[str, Seen]:
+        """The processes, as they are now."""
+        self.frames = {}
+        living = sorted((process for process in processes), key=lambda process: process.name)
+        entries = {process.name: _pagemap(process) for process in living if process.alive}
+        now = self._frames_of(living, entries)
+        if not self.bits.ksm:
+            self._ask_smaps(living, now)
+        seen = {process.name: self._process(process, entries.get(process.name, [])) for process in living}
+        self.before = now
+        return seen
+
+    def _frames_of(self, processes: list[Process], entries: dict[str, list[int]]) -> dict[Place, int]:
+        """(process, page) -> pfn of every page but the zero page; numbers the frames on the way."""
+        now: dict[Place, int] = {}
+        for process in processes:
+            for page, entry in enumerate(entries.get(process.name, ())):
+                if entry & PRESENT and self._frame(process, page, entry & PFN).number >= 0:
+                    now[process.name, page] = entry & PFN
+        return now
+
+    def _frame(self, process: Process, page: int, pfn: int) -> Frame:
+        """What is known of a frame that the process maps."""
+        if pfn in self.frames:
+            return self.frames[pfn]
+        flags, mapcount = self.counters.frame(pfn)
+        if flags & KPF_ZERO_PAGE:
+            return self.frames.setdefault(pfn, Frame(-1, mapcount, False, None))
+        content = self._content(process, process.addresses[page])
+        number = sum(frame.number >= 0 for frame in self.frames.values())
+        return self.frames.setdefault(pfn, Frame(number, mapcount, bool(flags & KPF_KSM), content))
+
+    def _ask_smaps(self, processes: list[Process], now: dict[Place, int]) -> None:
+        """Put what smaps says in the place of KPF_KSM."""
+        mapped = [
+            (process, {process.addresses[page]: pfn for (name, page), pfn in now.items() if name == process.name})
+            for process in processes
+            if process.alive
+        ]
+        known = smaps.ksm_frames(mapped)
+        for pfn, frame in self.frames.items():
+            frame.ksm = known.get(pfn)
+
+    def _process(self, process: Process, entries: list[int]) -> Seen:
+        seen: Seen = {"state": process.state}
+        if not process.alive:
+            return seen
+        seen["pages"] = {name: self._page(process, page, entries[page]) for page, name in enumerate(self.names)}
+        held: dict[str, Mapping[int, Held]] = {"pinned": process.pins, "spliced": process.pipes}
+        for key, pages in held.items():
+            if pages:
+                seen[key] = {self.names[page]: self.contents.value(each.content()) for page, each in sorted(pages.items())}
+        if process.merging >= 0:
+            seen["merging"] = int(os.pread(process.merging, 32, 0))
+        return seen
+
+    def _page(self, process: Process, page: int, entry: int) -> Seen:
+        if page not in process.mapped:
+            return {"state": "unmapped"}
+        seen: Seen = {"state": "none"}
+        if entry & PRESENT:
+            seen = self._present(process.name, page, entry & PFN)
+        elif entry & SWAP:
+            seen = {"state": "marker" if entry & UFFD_WP and not entry & PFN else "swap"}
+        if self.bits.uffd_wp:
+            seen["uffd_wp"] = bool(entry & UFFD_WP)
+        if self.bits.soft_dirty:
+            seen["soft_dirty"] = bool(entry & SOFT_DIRTY)
+        return seen
+
+    def _present(self, name: str, page: int, pfn: int) -> Seen:
+        """What is seen of the frame of a page of the process `name`."""
+        frame = self.frames[pfn]
+        if frame.number < 0:
+            return {"state": "zero", "ksm": False}
+        seen: Seen = {"state": "page", "frame": frame.number}
+        if self.before.get((name, page), pfn) != pfn:
+            seen["moved"] = True
+        mapcount = frame.mapcount if self.bits.mapcount else None
+        known = {"content": frame.content, "mapcount": mapcount, "ksm": frame.ksm}
+        return seen | {key: value for key, value in known.items() if value is not None}
+
+    def _content(self, process: Process, address: int) -> int | None:
+        """The value of a present page; None where this kernel refuses to read what the process may not read itself."""
+        try:
+            return self.contents.value(os.pread(process.files[1], PAGE, address))
+        except OSError:
+            return None
+
+
+class Counters:
+    """The open files of the counters, kept for many runs."""
+
+    def __init__(self) -> None:
+        self.files = {name: _open(f"{ksm.DIRECTORY}/{name}") for name in ksm.COUNTERS if ksm.has(name)}
+        self.vmstat = _open("/proc/vmstat")
+        self.kpageflags = _open("/proc/kpageflags")
+        self.kpagecount = _open("/proc/kpagecount")
+
+    def read(self) -> dict[str, int]:
+        """The counters of KSM, and cow_ksm of /proc/vmstat since boot, as far as this kernel has them."""
+        values = {name: int(os.pread(file, 32, 0)) for name, file in self.files.items()}
+        os.lseek(self.vmstat, 0, os.SEEK_SET)
+        text = b""
+        while part := os.read(self.vmstat, 65536):  # the kernel gives a page at a time
+            text += part
+            _, found, rest = text.partition(b"\ncow_ksm ")
+            if found and b"\n" in rest:
+                return values | {"cow_ksm": int(rest.split(b"\n", 1)[0])}
+        return values
+
+    def frame(self, pfn: int) -> tuple[int, int]:
+        """The flags and the mapcount of a page frame."""
+        flags = os.pread(self.kpageflags, 8, pfn * 8)
+        count = os.pread(self.kpagecount, 8, pfn * 8)
+        return struct.unpack("<Q", flags)[0], struct.unpack("<Q", count)[0]
+
+    def close(self) -> None:
+        """Release the files."""
+        for file in (*self.files.values(), self.vmstat, self.kpageflags, self.kpagecount):
+            os.close(file)
+
+
+def _open(path: str) -> int:
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _pagemap(process: Process) -> list[int]:
+    """The pagemap entry of each page, in one read of the span that they lie in."""
+    first = min(process.addresses) // PAGE
+    count = max(process.addresses) // PAGE + 1 - first
+    data = os.pread(process.files[0], count * 8, first * 8)
+    return [int(struct.unpack_from("<Q", data, (at // PAGE - first) * 8)[0]) for at in process.addresses]

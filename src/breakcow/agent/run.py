@@ -1,0 +1,226 @@
+"""One run of one program: each action is made, waited for until nothing moves any more, and observed."""
+
+import os
+import select
+import signal
+import time
+from collections.abc import Iterator
+
+from . import abi, uffd
+from .batches import Batches
+from .ksm import KNOBS, Ksmd, KsmdError
+from .observe import Observer, Seen
+from .outside import OUTSIDE
+from .process import AREA, FIRST_AREA, NAMES, Nursery, Outcome, Process, ProcessError, Reply
+from .program import Program
+from .verbs import VERBS, Action
+
+BUSY: Outcome = {"result": "busy"}
+
+
+class HangError(Exception):
+    """A step did not end within its time limit."""
+
+
+class Run:
+    """The processes of one program while it runs."""
+
+    def __init__(self, program: Program, nursery: Nursery, ksmd: Ksmd | None, observer: Observer, step_seconds: float) -> None:
+        self.program = program
+        self.nursery = nursery
+        self.ksmd = ksmd
+        self.contents = observer.contents
+        self.step_seconds = step_seconds
+        self.processes: dict[str, Process] = {}
+        self.areas = max(program.mappings, default=-1) + 1
+        self.events: list[dict[str, str]] = []
+        self.resumed: dict[str, Outcome] = {}
+        self.batches = Batches()
+        self.observer = observer
+        self.counts = program.merges and ksmd is not None and ksmd.alone
+        self.cow_ksm = observer.counters.read().get("cow_ksm", 0) if self.counts else 0
+
+    def observations(self) -> Iterator[Seen]:
+        """One observation for each action; the last is a hang if a step hangs."""
+        self._birth()
+        for action in self.program.actions:
+            self.events, self.resumed = [], {}
+            self.batches.drain()
+            try:
+                outcome = self._act(action)
+            except HangError:
+                outcome = {"result": "hang"}
+                self._kill()
+            self.batches.drain()
+            yield self._observation(outcome)
+            if outcome["result"] == "hang":
+                return
+
+    def close(self) -> None:
+        """No process is left when this returns."""
+        self._kill()
+
+    def fresh_area(self) -> int:
+        """The address of an area that no process has used."""
+        self.areas += 1
+        return FIRST_AREA + (self.areas - 1) * AREA
+
+    def adopt(self, parent: Process, index: int, pid: int) -> None:
+        """The child that a fork of `parent` made."""
+        child = Process(NAMES[index], pid, self.nursery.sockets[1 + index], parent.addresses, parent.mapped)
+        child.uffd, parent.forked_uffd = parent.forked_uffd, -1
+        child.prepare()
+        self.processes[child.name] = child
+
+    def _birth(self) -> None:
+        """Process A with the program's mappings."""
+        addresses = self.program.addresses()
+        process = self.nursery.birth(addresses)
+        self.processes["A"] = process
+        flags = abi.MAP_PRIVATE | abi.MAP_ANONYMOUS | abi.MAP_FIXED_NOREPLACE
+        for start, length in self.program.spans():
+            process.call(abi.MMAP, start, length, abi.PROT_RW, flags, -1, 0)
+        process.mapped = set(range(len(addresses)))
+
+    def _act(self, action: Action) -> Outcome:
+        """Make one action and wait until nothing moves: its outcome."""
+        end = time.monotonic() + self.step_seconds
+        if action.process == "-":
+            return self._kernel(action, end)
+        process = self.processes.get(action.process)
+        if process is None:
+            return BUSY
+        if action.verb in OUTSIDE:
+            outcome = self._outside(process, action)
+            self._settle(end)
+            return outcome
+        if process.state != "running":
+            return BUSY
+        self._check_span(process, action)
+        process.steps = VERBS[action.verb](self, process, action)
+        self._advance(process, None)
+        self._settle(end)
+        if process.blocked:
+            return {"result": "blocked"}
+        return self.resumed.pop(process.name)
+
+    def _kernel(self, action: Action, end: float) -> Outcome:
+        """Make an action of the kernel or an administrator: its outcome."""
+        if self.ksmd is None:
+            raise ProcessError("this kernel has no KSM to step")
+        self.ksmd.limit = max(0.0, end - time.monotonic())
+        try:
+            outcome = self._ksm(self.ksmd, action)
+        except KsmdError:
+            raise HangError from None
+        self._settle(end)
+        return {"result": outcome}
+
+    def _ksm(self, ksmd: Ksmd, action: Action) -> str:
+        if action.verb == "ksm_scan":
+            ksmd.scan(action.argument)
+            return "ok"
+        if action.verb == "ksm_run":
+            return ksmd.set_run(action.argument)
+        return ksmd.set_knob(KNOBS[action.argument // 1000], action.argument % 1000)
+
+    def _check_span(self, process: Process, action: Action) -> None:
+        """A run of pages must lie side by side: else the program was not flattened as breakcow.litmus.program does it."""
+        first = process.addresses[action.page : action.page + 1]
+        for page in range(action.count):
+            if process.addresses[action.page + page] != first[0] + page * abi.PAGE:
+                raise ProcessError(
+                    f"{action.verb} names {action.count} pages in a row that do not lie side by side in process {process.name}"
+                )
+
+    def _outside(self, process: Process, action: Action) -> Outcome:
+        """Make an action on what the controller holds of the process."""
+        self._check_span(process, action)
+        verb, needs_process = OUTSIDE[action.verb]
+        if needs_process and process.state != "running":
+            return BUSY
+        outcome = verb(self.contents, process, action)
+        if process.blocked and not process.asleep():
+            process.blocked, process.state = False, "running"
+        return {"result": outcome}
+
+    def _advance(self, process: Process, reply: Reply | None) -> None:
+        """Let the verb of `process` go on with a reply: it makes another request, or ends."""
+        assert process.steps is not None
+        try:
+            request = process.steps.send(reply) if reply else next(process.steps)
+        except StopIteration as stop:
+            process.steps = None
+            self.resumed[process.name] = stop.value
+        else:
+            process.ask(request)
+
+    def _settle(self, end: float) -> None:
+        """Wait until every process waits for the controller or sleeps in handle_userfault(). HangError if that lasts beyond `end`."""
+        while moving := [process for process in self.processes.values() if process.steps and not process.blocked]:
+            poll = select.poll()
+            for process in moving:
+                poll.register(process.socket, select.POLLIN)
+                poll.register(process.pidfd, select.POLLIN)
+            for process in self.processes.values():
+                if process.uffd >= 0:
+                    poll.register(process.uffd, select.POLLIN)
+            ready = {fd for fd, _ in poll.poll(max(0.0, end - time.monotonic()) * 1000)}
+            if not ready:
+                raise HangError
+            for process in moving:
+                self._hear(process, ready)
+            self._read_events()
+        self._read_events()
+
+    def _hear(self, process: Process, ready: set[int]) -> None:
+        """Take what a moving process has said: a reply, or its death."""
+        if process.socket.fileno() in ready:
+            self._advance(process, process.reply())
+        elif process.pidfd in ready:
+            status = process.reap("exited" if process.leaving else "killed")
+            killed = os.WIFSIGNALED(status) and not process.leaving
+            self.resumed[process.name] = {"result": signal.Signals(os.WTERMSIG(status)).name if killed else "ok"}
+
+    def _read_events(self) -> None:
+        """Read every message of every userfaultfd; a write-protect message says that its process sleeps."""
+        for process in list(self.processes.values()):
+            for kind, value in uffd.read_messages(process.uffd) if process.uffd >= 0 else ():
+                page = ""
+                if kind == "fork":
+                    process.forked_uffd = value
+                else:
+                    page = self._page_at(process, value)
+                if kind == "wp" and process.steps:
+                    process.blocked, process.state = True, "blocked"
+                self.events.append({"kind": kind, "process": process.name, "page": page})
+
+    def _page_at(self, process: Process, address: int) -> str:
+        """The name of the page at an address of a process, "" if there is none."""
+        at = address & -abi.PAGE
+        return self.program.pages[process.addresses.index(at)] if at in process.addresses else ""
+
+    def _kill(self) -> None:
+        """End every process."""
+        for process in self.processes.values():
+            process.bury()
+
+    def _observation(self, outcome: Outcome) -> Seen:
+        """What is seen now, as JSON of backend.observation.Observation."""
+        seen: Seen = {"outcome": outcome, "processes": self.observer.observe(self.processes.values())}
+        if self.resumed:
+            seen["resumed"] = self.resumed
+        if self.events:
+            seen["events"] = self.events
+        if self.counts:
+            seen["counters"] = self._counters()
+        return seen
+
+    def _counters(self) -> dict[str, int]:
+        """The counters now; cow_ksm as the difference over this action."""
+        counters = self.observer.counters.read()
+        cow_ksm = counters.get("cow_ksm", 0)
+        if "cow_ksm" in counters:
+            counters["cow_ksm"] -= self.cow_ksm
+        self.cow_ksm = cow_ksm
+        return counters

@@ -1,0 +1,95 @@
+"""The machine's KSM settings while programs run: one run at a time, and everything put back in all cases.
+
+A watcher process waits for the controller to end, however that comes about, and puts the settings back. It inherits the lock, so the next
+run begins when they are back.
+"""
+
+import fcntl
+import os
+import signal
+import stat
+from collections.abc import Callable
+
+from . import ksm
+
+LOCK_DIRECTORY = "/run/breakcow"  # root's: nobody else can wait there
+WAITING = "another run of breakcow is using this machine's KSM settings: waiting until it ends"
+
+
+class Settings:
+    """Holds the lock and the watcher from its making to `restore`. `say`: is told a sentence if another run must be waited for."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        lock = _lock(say)
+        saved = {name: text for name in ksm.TOUCHED if (text := _setting(name)) is not None}
+        ksmd = ksm.find()
+        cpus = os.sched_getaffinity(ksmd)
+        reader, self.alive = os.pipe2(os.O_CLOEXEC)
+        self.watcher = os.fork()
+        if self.watcher == 0:
+            _watch(reader, lock, saved, ksmd, cpus)
+        os.close(reader)
+        os.close(lock)
+        os.sched_setaffinity(ksmd, os.sched_getaffinity(0))
+
+    def restore(self) -> None:
+        """Everything is as it was, and the lock is free, when this returns."""
+        os.close(self.alive)
+        os.waitpid(self.watcher, 0)
+
+
+def _lock(say: Callable[[str], None]) -> int:
+    """The open and locked file."""
+    os.makedirs(LOCK_DIRECTORY, mode=0o700, exist_ok=True)
+    directory = os.open(LOCK_DIRECTORY, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if os.fstat(directory).st_uid != os.geteuid() or os.fstat(directory).st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise PermissionError(f"{LOCK_DIRECTORY} belongs to another user or can be written by others: remove it")
+        lock = os.open("lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
+    finally:
+        os.close(directory)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say(WAITING)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
+
+
+def _setting(name: str) -> str | None:
+    """The text that writing puts `name` back to what it is; None if this kernel has no such setting."""
+    try:
+        with open(f"{ksm.DIRECTORY}/{name}") as file:
+            text = file.read().strip()
+    except FileNotFoundError:
+        return None
+    return text.partition("[")[2].partition("]")[0] if "[" in text else text  # advisor_mode: [none] scan-time
+
+
+def _watch(reader: int, lock: int, saved: dict[str, str], ksmd: int, cpus: set[int]) -> None:
+    """The watcher: waits until nobody holds the other end of `reader`, puts the settings back and ends. Never returns."""
+    try:
+        os.setsid()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_IGN)
+        first, second = sorted((reader, lock))
+        os.closerange(3, first)
+        os.closerange(first + 1, second)
+        os.closerange(second + 1, 1024)
+        os.close(0)
+        os.close(1)
+        os.read(reader, 1)
+        for name, text in (("run", "2"), *((name, text) for name, text in saved.items() if name != "run"), ("run", saved["run"])):
+            _put_back(name, text)
+        os.sched_setaffinity(ksmd, cpus)
+    finally:
+        os._exit(0)
+
+
+def _put_back(name: str, text: str) -> None:
+    """Write a setting; what the kernel refuses cannot be helped here."""
+    try:
+        with open(f"{ksm.DIRECTORY}/{name}", "w") as file:
+            file.write(text)
+    except OSError:
+        pass

@@ -1,0 +1,236 @@
+"""The verbs of the action table that a litmus process executes itself: each as the system calls that it makes.
+
+A verb is a generator: it yields requests to its process and is sent the replies, so that it can sleep in the middle (a store to a page
+that a userfaultfd protects) and go on later. It returns the outcome.
+"""
+
+import os
+import signal
+import struct
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from . import abi, pins, stub, uffd
+from .process import Outcome, Process, Reply, Steps
+
+if TYPE_CHECKING:
+    from .run import Run
+
+IOVECS = stub.BUFFER + abi.PAGE  # behind a page of data
+
+
+@dataclass(frozen=True)
+class Action:
+    """One action of the program: as breakcow.litmus.program.Action, without the line."""
+
+    process: str
+    verb: str
+    page: int
+    count: int
+    argument: int
+
+
+Verb = Callable[["Run", Process, Action], Steps]
+
+
+def result(number: int) -> Outcome:
+    """The outcome of a system call or copy that gave `number`."""
+    if number >= 0:
+        return {"result": "ok"}
+    if number < stub.SIGNAL_BASE + 100:
+        return {"result": signal.Signals(stub.SIGNAL_BASE - number).name}
+    return {"result": abi.errno_name(-number)}
+
+
+def write(run: "Run", process: Process, action: Action) -> Steps:
+    """Store to every byte of the page."""
+    arguments = (process.addresses[action.page], stub.BUFFER, abi.PAGE)
+    number, _ = yield stub.request(stub.COPY, arguments, run.contents.page(action.argument))
+    return result(number)
+
+
+def read(run: "Run", process: Process, action: Action) -> Steps:
+    """Load every byte of the page."""
+    arguments = (stub.BUFFER, process.addresses[action.page], abi.PAGE)
+    number, data = yield stub.request(stub.COPY, arguments, wanted=abi.PAGE)
+    return _loaded(run, number, data)
+
+
+def _loaded(run: "Run", number: int, data: bytes) -> Outcome:
+    """The outcome of what read a page."""
+    return result(number) if number < 0 else {"result": "ok", "value": run.contents.value(data)}
+
+
+def copy_to_user(run: "Run", process: Process, action: Action) -> Steps:
+    """pread(2) of a memfd straight into the page."""
+    os.pwrite(run.nursery.memfd, run.contents.page(action.argument), 0)
+    arguments = (run.nursery.MEMFD, process.addresses[action.page], abi.PAGE, 0)
+    number, _ = yield stub.request(abi.PREAD64, arguments)
+    return result(number)
+
+
+def mem_write(run: "Run", process: Process, action: Action) -> Steps:
+    """pwrite(2) to /proc/self/mem."""
+    fd, _ = yield stub.request(abi.OPEN, (stub.BUFFER, abi.O_RDWR | abi.O_CLOEXEC), b"/proc/self/mem\0")
+    if fd < 0:
+        return result(fd)
+    arguments = (fd, stub.BUFFER, abi.PAGE, process.addresses[action.page])
+    number, _ = yield stub.request(abi.PWRITE64, arguments, run.contents.page(action.argument))
+    yield stub.request(abi.CLOSE, (fd,))
+    return result(number)
+
+
+def process_vm_readv(run: "Run", process: Process, action: Action) -> Steps:
+    """process_vm_readv(2) of its own page: a transient read pin."""
+    number, data = yield from _process_vm(abi.PROCESS_VM_READV, process, action, b"")
+    return _loaded(run, number, data)
+
+
+def process_vm_writev(run: "Run", process: Process, action: Action) -> Steps:
+    """process_vm_writev(2) to its own page: a transient write pin."""
+    number, _ = yield from _process_vm(abi.PROCESS_VM_WRITEV, process, action, run.contents.page(action.argument))
+    return result(number)
+
+
+def _process_vm(number: int, process: Process, action: Action, data: bytes) -> Generator[bytes, Reply, Reply]:
+    iovecs = struct.pack("<QQQQ", stub.BUFFER, abi.PAGE, process.addresses[action.page], abi.PAGE)
+    arguments = (process.pid, IOVECS, 1, IOVECS + 16, 1, 0)
+    return (yield stub.request(number, arguments, data.ljust(abi.PAGE, b"\0") + iovecs, abi.PAGE))
+
+
+def _range_call(number: int, *arguments: int) -> Verb:
+    """A system call (address, length, *arguments) on a run of pages."""
+
+    def verb(_: "Run", process: Process, action: Action) -> Steps:
+        done, _data = yield stub.request(number, (process.addresses[action.page], action.count * abi.PAGE, *arguments))
+        return result(done)
+
+    return verb
+
+
+def mprotect(_: "Run", process: Process, action: Action) -> Steps:
+    """mprotect(2)."""
+    arguments = (process.addresses[action.page], action.count * abi.PAGE, action.argument)
+    number, _data = yield stub.request(abi.MPROTECT, arguments)
+    return result(number)
+
+
+def mremap(run: "Run", process: Process, action: Action) -> Steps:
+    """mremap(2) of a run of pages to an area where nothing was before."""
+    length = action.count * abi.PAGE
+    target = run.fresh_area()
+    flags = abi.MREMAP_MAYMOVE | abi.MREMAP_FIXED
+    number, _ = yield stub.request(abi.MREMAP, (process.addresses[action.page], length, length, flags, target))
+    if number >= 0:
+        for page in range(action.count):
+            process.addresses[action.page + page] = target + page * abi.PAGE
+    process.read_mappings()
+    return result(number)
+
+
+def munmap(_: "Run", process: Process, action: Action) -> Steps:
+    """munmap(2)."""
+    number, _data = yield stub.request(abi.MUNMAP, (process.addresses[action.page], action.count * abi.PAGE))
+    process.read_mappings()
+    return result(number)
+
+
+def fork(run: "Run", process: Process, action: Action) -> Steps:
+    """fork(2), as clone(2): CLONE_PARENT makes the controller the parent, so that a child outlives the process that made it."""
+    flags = abi.CLONE_PARENT | abi.SIGCHLD
+    number, _ = yield stub.request(abi.CLONE, (flags, 0, 0, 0, 0, stub.SOCKET + 1 + action.argument))
+    if number > 0:
+        run.adopt(process, action.argument, number)
+    return result(number)
+
+
+def exit_(_: "Run", process: Process, _action: Action) -> Steps:
+    """exit_group(2). No reply comes; the run ends the verb when the process is gone."""
+    process.leaving = True
+    yield stub.request(abi.EXIT_GROUP, (0,))
+    return {"result": "ok"}
+
+
+def clear_refs(_: "Run", _process: Process, _action: Action) -> Steps:
+    """Write 4 to /proc/self/clear_refs."""
+    fd, _data = yield stub.request(abi.OPEN, (stub.BUFFER, abi.O_WRONLY | abi.O_CLOEXEC), b"/proc/self/clear_refs\0")
+    if fd < 0:
+        return result(fd)
+    number, _data = yield stub.request(abi.WRITE, (fd, stub.BUFFER, 1), b"4")
+    yield stub.request(abi.CLOSE, (fd,))
+    return result(number)
+
+
+def uffd_open(_: "Run", process: Process, action: Action) -> Steps:
+    """userfaultfd(2) in the process, UFFDIO_API by the controller, which keeps the only descriptor. "busy" if it has one."""
+    if process.uffd >= 0:
+        return {"result": "busy"}
+    number, _data = yield stub.request(abi.USERFAULTFD, (uffd.flags(action.argument),))
+    if number < 0:
+        return result(number)
+    fd = process.take(number)
+    yield stub.request(abi.CLOSE, (number,))
+    outcome = uffd.api(fd, action.argument)
+    if outcome == "ok":
+        process.uffd = fd
+    else:
+        os.close(fd)
+    return {"result": outcome}
+
+
+def pin(_: "Run", process: Process, action: Action) -> Steps:
+    """Register the page as fixed buffer of a new io_uring. "busy" if it has one."""
+    if action.page in process.pins:
+        return {"result": "busy"}
+    ring, params = yield stub.request(abi.IO_URING_SETUP, (1, stub.BUFFER), bytes(pins.PARAMS_BYTES), pins.PARAMS_BYTES)
+    if ring < 0:
+        return result(ring)
+    address = process.addresses[action.page]
+    arguments = (ring, pins.IORING_REGISTER_BUFFERS, stub.BUFFER, 1)
+    number, _data = yield stub.request(abi.IO_URING_REGISTER, arguments, struct.pack("<QQ", address, abi.PAGE))
+    if number >= 0:
+        process.pins[action.page] = pins.Pin(process.take(ring), params, address)
+    yield stub.request(abi.CLOSE, (ring,))
+    return result(number)
+
+
+def vmsplice(_: "Run", process: Process, action: Action) -> Steps:
+    """vmsplice(2) of the page into a new pipe. "busy" if a pipe holds it."""
+    if action.page in process.pipes:
+        return {"result": "busy"}
+    number, data = yield stub.request(abi.PIPE2, (stub.BUFFER, abi.O_CLOEXEC), bytes(8), 8)
+    if number < 0:
+        return result(number)
+    output, into = struct.unpack("<II", data)
+    iovec = struct.pack("<QQ", process.addresses[action.page], abi.PAGE)
+    number, _data = yield stub.request(abi.VMSPLICE, (into, stub.BUFFER, 1, 0), iovec)
+    if number >= 0:
+        process.pipes[action.page] = pins.Spliced(process.take(output))
+    for fd in (output, into):
+        yield stub.request(abi.CLOSE, (fd,))
+    return result(number)
+
+
+VERBS: dict[str, Verb] = {
+    "write": write,
+    "read": read,
+    "copy_to_user": copy_to_user,
+    "mem_write": mem_write,
+    "process_vm_readv": process_vm_readv,
+    "process_vm_writev": process_vm_writev,
+    "mergeable": _range_call(abi.MADVISE, abi.MADV_MERGEABLE),
+    "unmergeable": _range_call(abi.MADVISE, abi.MADV_UNMERGEABLE),
+    "dontneed": _range_call(abi.MADVISE, abi.MADV_DONTNEED),
+    "populate_read": _range_call(abi.MADVISE, abi.MADV_POPULATE_READ),
+    "populate_write": _range_call(abi.MADVISE, abi.MADV_POPULATE_WRITE),
+    "mprotect": mprotect,
+    "mremap": mremap,
+    "munmap": munmap,
+    "fork": fork,
+    "exit": exit_,
+    "clear_refs": clear_refs,
+    "uffd_open": uffd_open,
+    "pin": pin,
+    "vmsplice": vmsplice,
+}

@@ -1,0 +1,90 @@
+"""The backend over any byte stream to an agent: a pipe on the host, a serial port in a VM. breakcow.agent.controller has the protocol."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import IO, Self
+
+import msgspec
+
+from breakcow.backend.abilities import Abilities
+from breakcow.backend.errors import LostBackend, RunFailed
+from breakcow.backend.observation import Observation
+from breakcow.litmus.program import Program
+
+
+class AgentBackend:
+    """Runs programs through an agent.
+
+    name: of the backend. answers, requests: binary streams from and to the agent; `requests` unbuffered or flushed by its write.
+    notice: is told what the agent wants people to know while it works.
+    """
+
+    def __init__(self, name: str, answers: IO[bytes], requests: IO[bytes], notice: Callable[[str], None]) -> None:
+        self.name = name
+        self._answers = answers
+        self._requests = requests
+        self._notice = notice
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def probe(self) -> Abilities:
+        """What the agent's kernel can do. Raises LostBackend."""
+        self._send({"probe": {}})
+        answer = self._receive()
+        try:
+            return msgspec.convert(answer, Abilities)
+        except msgspec.ValidationError as error:
+            raise LostBackend(f"the agent's answer to a probe is not one: {error}") from None
+
+    def run(self, program: Program, step_seconds: float = 5) -> tuple[Observation, ...]:
+        """Run a program: one observation for each action, or fewer if the last is a hang.
+
+        step_seconds: how long an action may take. Raises LostBackend, and RunFailed if the agent cannot run it.
+        """
+        self._send({"run": program.wire(), "step_seconds": step_seconds})
+        observations: list[Observation] = []
+        while "done" not in (answer := self._receive()):
+            try:
+                observations.append(msgspec.convert(answer, Observation))
+            except msgspec.ValidationError as error:
+                raise LostBackend(f"the agent's observation is not one: {error}") from None
+        return tuple(observations)
+
+    def close(self) -> None:
+        """Let the agent end. Never raises for an agent that is gone."""
+        for stream in (self._requests, self._answers):
+            try:
+                stream.close()
+            except OSError:
+                continue
+
+    def _send(self, request: dict[str, object]) -> None:
+        try:
+            self._requests.write(msgspec.json.encode(request) + b"\n")
+            self._requests.flush()
+        except (OSError, ValueError) as error:
+            raise LostBackend(f"the agent takes no request: {error}{self._last_words()}") from None
+
+    def _receive(self) -> dict[str, object]:
+        """The next answer that is no notice."""
+        while True:
+            line = self._answers.readline()
+            if not line.endswith(b"\n"):
+                raise LostBackend(f"the agent ended before it had answered{self._last_words()}")
+            try:
+                answer = msgspec.json.decode(line, type=dict[str, object])
+            except msgspec.MsgspecError:
+                raise LostBackend(f"the agent said {line[:80]!r}, which is no answer") from None
+            if "error" in answer:
+                raise RunFailed(str(answer["error"]))
+            if "notice" not in answer:
+                return answer
+            self._notice(str(answer["notice"]))
+
+    def _last_words(self) -> str:
+        """What else is known of an agent that is gone, to put behind a sentence."""
+        return ""
