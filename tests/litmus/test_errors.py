@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from breakcow.litmus import LitmusError, parse, parse_file
+from breakcow.litmus import LitmusError, parse, parse_file, to_text
 from breakcow.litmus.parameters import TESTS
 from breakcow.litmus.reader import TOTAL
 from breakcow.litmus.structure import BYTES, COLUMNS, LINES
@@ -235,3 +235,52 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 def test_errors_cross_process_borders() -> None:
     error = refused(HEAD + "A read z\n")
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
+PAGE_NAME = "is not declared"
+PRINTED = f"printed, this test would have more than {LINES} lines, {COLUMNS} characters in a line or {BYTES} bytes"
+
+
+def canonical(comments: list[str], blank: str = "\n", space: str = "  ") -> str:
+    """A file of four lines, two blank ones and these comments, as the printer writes it, or more tightly."""
+    return f"litmus ksm/wrong\n{blank}memory x\n{blank}A{space}read x\n" + "".join(f"# {each}\n" for each in comments)
+
+
+def test_lines_at_the_bound() -> None:
+    line = "A  read x  # " + "c" * (COLUMNS - 13)
+    for text in (HEAD + line, HEAD + "param o = x\n" + line.replace("x", "{o}").replace("ccc", "c", 1)):
+        (test,) = parse(text)
+        assert to_text(test).splitlines()[-1] == line[: len(to_text(test).splitlines()[-1])]
+    assert "a line has at most" in refused(HEAD + line + "c").reason
+    assert PRINTED in refused(HEAD + "A read x#" + "c" * (COLUMNS - 9)).reason
+
+
+def test_the_number_of_lines_at_the_bound() -> None:
+    full = canonical(["c"] * (LINES - 5))
+    (test,) = parse(full)
+    assert to_text(test) == full
+    assert f"a litmus test has at most {LINES} lines" in refused(full + "#\n").reason
+    assert PRINTED in refused(canonical(["c"] * (LINES - 4), blank="")).reason
+
+
+def test_the_number_of_bytes_at_the_bound() -> None:
+    rest = BYTES - len(canonical(["ä" * 240] * 134 + [""]).encode())  # for one more comment, or two
+    full = canonical(["ä" * 240] * 134 + ["c" * (rest - 300), "c" * 297])
+    assert len(full.encode()) == BYTES
+    (test,) = parse(full)
+    assert to_text(test) == full
+    assert f"at most {BYTES}" in refused(full + "\n").reason
+    assert PRINTED in refused(canonical(["ä" * 240] * 134 + ["c" * (rest - 300), "c" * 298], space=" ")).reason
+
+
+def test_a_name_too_long_to_print_is_refused() -> None:
+    options = "\n".join(f"param {'p' * 28}{number} = {'o' * 30}" for number in range(9))
+    holes = "\n".join(f"fixed 6.2 0123456789ab {{{'p' * 28}{number}}}" for number in range(9))
+    assert PRINTED in refused(f"litmus a/b\nmemory x\n{options}\nA exit\n{holes}").reason
+
+
+def test_a_filled_line_at_the_bound() -> None:
+    head = HEAD + f"param o\n    a: {'x' * 100}{' ' * 100}7\n"
+    for width, most in [(COLUMNS, PAGE_NAME), (COLUMNS + 1, f"a line has at most {COLUMNS}")]:
+        error = refused(head + "A  write {o} " + " " * (width - 9 - 201 - 2) + "8\n")
+        assert most in error.reason

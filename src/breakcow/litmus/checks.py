@@ -110,7 +110,7 @@ def actor(line: Line, word: Word, verb: Verb) -> str:
 
 def title(line: Line, word: Word, file: str) -> str:
     """The name of a test, which is also its file's."""
-    if not NAME.fullmatch(word) or len(word) > 150:
+    if not NAME.fullmatch(word):
         raise line.error(
             word, f"'{word[:60]}' is no name: it is SUBJECT/NAME, of small letters, digits and dashes, such as ksm/unmerge-uffd-wp"
         )

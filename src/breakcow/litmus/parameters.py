@@ -87,6 +87,9 @@ def filled(line: Line, found: dict[str, Parameter], choice: Choice) -> Iterator[
     names = [match[1] for match in HOLE.finditer(text)]
     if line.kind == "fixed":
         names = [name for name in names if name in found]
+        if not names:
+            yield line
+            return
     for name in names:
         if name not in found:
             known = f"the parameters are {', '.join(found)}" if found else "the file has no 'param' line"
@@ -105,8 +108,8 @@ def _with(line: Line, text: str, used: dict[str, Parameter], choice: Choice) -> 
     if alone and line.comment:
         yield replace(line, kind="note", groups=())
     for each in filter(None, texts):
-        remark = f" (in '{each}', with {_described({name: choice[name] for name in used})})" if used else ""
-        place = replace(line.place, hole=text.index("{") + 1, remark=remark)
+        remark = f" (in '{each}', with {_described({name: choice[name] for name in used})})"
+        place = replace(line.place, hole=min(text.index("{" + name + "}") for name in used) + 1, remark=remark)
         made = line_of(each, place)
         allowed = BODY if line.kind in BODY | {"template"} else {line.kind}
         if made.kind not in allowed:

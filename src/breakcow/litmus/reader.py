@@ -12,7 +12,8 @@ from breakcow.litmus.claims import claim
 from breakcow.litmus.errors import LitmusError
 from breakcow.litmus.operations import match
 from breakcow.litmus.parameters import Choice, Parameter, choices, filled, parameters, suffix
-from breakcow.litmus.structure import BYTES, LINES, Line, lines_of
+from breakcow.litmus.printer import to_text
+from breakcow.litmus.structure import BYTES, COLUMNS, LINES, Line, lines_of
 from breakcow.litmus.syntax import Comment, Expect, Fixed, Step, Test
 from breakcow.mm.actions import LIMITS
 
@@ -65,8 +66,9 @@ def _test(name: str, lines: list[Line], found: dict[str, Parameter], choice: Cho
     for line in lines:
         for each in filled(line, found, choice):
             reading.line(each)
-    reading.finish(next(line for line in lines if line.kind == "title"))
-    return Test(
+    title = next(line for line in lines if line.kind == "title")
+    reading.finish(title)
+    test = Test(
         name=name + suffix(choice),
         description=reading.description,
         require=reading.require,
@@ -77,6 +79,15 @@ def _test(name: str, lines: list[Line], found: dict[str, Parameter], choice: Cho
         covers=tuple(reading.covers),
         source=source,
     )
+    if not _fits(to_text(test)):
+        raise title.error(1, f"printed, this test would have more than {LINES} lines, {COLUMNS} characters in a line or {BYTES} bytes")
+    return test
+
+
+def _fits(text: str) -> bool:
+    """Whether `parse` would take a text of this size."""
+    lines = text.split("\n")
+    return len(lines) <= LINES + 1 and max(map(len, lines)) <= COLUMNS and len(text.encode()) <= BYTES
 
 
 class _Reading:

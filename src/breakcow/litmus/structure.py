@@ -98,19 +98,24 @@ def _checked(text: str, file: str) -> list[str]:
         raise LitmusError(file, 1, 1, "", f"the file has {size} bytes: a litmus test has at most {BYTES}")
     written = [line.rstrip() for line in text.replace("\r\n", "\n").expandtabs().split("\n")]
     for number, line in enumerate(written, 1):
-        column = next((at for at, character in enumerate(line, 1) if not character.isprintable()), 0)
-        if column:
-            character = line[column - 1]
-            shown = "".join(each if each.isprintable() else "?" for each in line)[: column + 60]
-            import unicodedata  # late: only a wrong test needs it
-
-            name = unicodedata.name(character, "a control character")
-            raise LitmusError(file, number, column, shown, f"U+{ord(character):04X} ({name}) has no place in a litmus test")
+        if not line.isprintable():
+            raise _unprintable(file, number, line)
         if len(line) > COLUMNS:
             raise LitmusError(file, number, 1, line[:60] + " ...", f"a line has at most {COLUMNS} characters")
     if len(written) > LINES + 1:
         raise LitmusError(file, LINES + 1, 1, written[LINES], f"a litmus test has at most {LINES} lines")
     return written
+
+
+def _unprintable(file: str, number: int, line: str) -> LitmusError:
+    """The error for the first character of `line` that cannot be shown; the line is shown without such characters."""
+    import unicodedata  # late: only a wrong test needs it
+
+    column = next(at for at, character in enumerate(line, 1) if not character.isprintable())
+    character = line[column - 1]
+    shown = "".join(each if each.isprintable() else "?" for each in line)[: column + 60]
+    name = unicodedata.name(character, "a control character")
+    return LitmusError(file, number, column, shown, f"U+{ord(character):04X} ({name}) has no place in a litmus test")
 
 
 @cache
