@@ -192,15 +192,18 @@ def test_hostile_text_reaches_no_terminal(folder: Path) -> None:
     assert not set(done.stdout + done.stderr) & set("\x1b\x07\u202e")
 
 
-def test_ctrl_c_ends_with_a_summary_of_what_was_done(folder: Path) -> None:
-    body = "".join(f"A  write x {number % 200}\n" for number in range(150))
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_ctrl_c_ends_with_a_summary_of_what_was_done(folder: Path, jobs: str) -> None:
+    body = "".join(f"A  write x {number}\n" for number in range(190))
     big = "litmus t/big\n    Long.\n\nparam v = 1 | 2 | 3 | 4 | 5 | 6\nmemory x\n\n" + body + "A  write x {v}\nA  expect x = {v}\n"
     (folder / "t" / "big.litmus").write_text(big)
-    command = [sys.executable, "-m", "breakcow", "run", "t/big.litmus", "--on", "model"]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "breakcow", "run", "t/big.litmus", "--on", "model", "-j", jobs]
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
         assert process.stdout and process.stderr
         process.stdout.readline()
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)
         out, err = process.stdout.read(), process.stderr.read()
     assert (process.returncode, err) == (130, "")
     assert out.endswith("interrupted: this is what was done until then\n")

@@ -34,10 +34,15 @@ def children(pid: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def complaints(err: str) -> list[str]:
+    """What was said on stderr, but for the notice that another run goes first."""
+    return [line for line in err.splitlines() if "another run of breakcow" not in line]
+
+
 def test_this_kernel_keeps_a_simple_promise(file: Path) -> None:
     with start(file) as process:
         out, err = process.communicate()
-    assert (process.returncode, err) == (0, "")
+    assert (process.returncode, complaints(err)) == (0, [])
     assert out.endswith(f"host ({platform.release()}): 6 ok\n")
 
 
@@ -62,7 +67,7 @@ def test_ctrl_c_leaves_no_process(file: Path) -> None:
         agents = children(process.pid)
         process.send_signal(signal.SIGINT)
         out, err = process.stdout.read(), process.stderr.read()
-    assert (process.returncode, err) == (130, "")
+    assert (process.returncode, complaints(err)) == (130, [])
     assert out.endswith("interrupted: this is what was done until then\n")
     assert not [pid for pid in agents if Path(f"/proc/{pid}").exists()]
 

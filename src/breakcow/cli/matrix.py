@@ -1,5 +1,6 @@
 """`breakcow matrix`."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -37,5 +38,5 @@ def matrix(
     trials = [trial(*chosen) for chosen in corpus()]
     names = backends.kernels(kernels)
     plan = {name: len(trials) for name in names}
-    with reports(plan, lambda: Matrix(Console(), plan), junit, jsonl) as outputs:
-        return feed(run(trials, names, jobs), outputs)
+    with reports(plan, lambda: Matrix(Console(), plan), junit, jsonl) as outputs, closing(run(trials, names, jobs)) as stream:
+        return feed(stream, outputs)

@@ -1,6 +1,7 @@
 """`breakcow run`."""
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -56,5 +57,8 @@ def run(
     names = backends.names(on) or backends.everything()
     plan = {name: len(chosen) for name in names}
     trials = [trial(*one) for one in chosen]
-    with reports(plan, None if ktap else lambda: terminal(plan, bool(tests)), junit, jsonl) as outputs:
-        return feed(records(trials, names, jobs), outputs, strict)
+    with (
+        reports(plan, None if ktap else lambda: terminal(plan, bool(tests)), junit, jsonl) as outputs,
+        closing(records(trials, names, jobs)) as stream,
+    ):
+        return feed(stream, outputs, strict)

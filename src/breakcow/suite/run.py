@@ -1,7 +1,7 @@
 """Running a selection on several backends, several at once if that is wanted, with records in a fixed order."""
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -14,11 +14,11 @@ from breakcow.suite.record import Record
 from breakcow.suite.trial import Trial
 
 
-def run(trials: Sequence[Trial], names: Sequence[str], jobs: int = 1) -> Iterator[Record]:
+def run(trials: Sequence[Trial], names: Sequence[str], jobs: int = 1) -> Generator[Record, None, None]:
     """The records of every trial on every backend: backends in the order of `names`, trials in theirs, whatever runs at once.
 
     jobs: how many processes for the models, and how many real kernels at a time. On KeyboardInterrupt the kernels that run beside the one
-    waited for stop after their test, what they did is yielded, and the interrupt goes on.
+    waited for stop after their test, what they did is yielded, and the interrupt goes on. Closing the generator ends everything it started.
     """
     stop = Event()
     with ExitStack() as stack:
