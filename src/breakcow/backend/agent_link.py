@@ -24,6 +24,7 @@ class AgentBackend:
         self._answers = answers
         self._requests = requests
         self._notice = notice
+        self._idle = True  # nothing is asked and not yet answered
 
     def __enter__(self) -> Self:
         return self
@@ -35,6 +36,7 @@ class AgentBackend:
         """What the agent's kernel can do. Raises LostBackend."""
         self._send({"probe": {}})
         answer = self._receive()
+        self._idle = True
         try:
             return msgspec.convert(answer, Abilities)
         except msgspec.ValidationError as error:
@@ -45,13 +47,15 @@ class AgentBackend:
 
         step_seconds: how long an action may take. Raises LostBackend, and RunFailed if the agent cannot run it.
         """
-        self._send({"run": program.wire(), "step_seconds": step_seconds})
         observations: list[Observation] = []
-        while "done" not in (answer := self._receive()):
-            try:
-                observations.append(msgspec.convert(answer, Observation))
-            except msgspec.ValidationError as error:
-                raise LostBackend(f"the agent's observation is not one: {error}") from None
+        try:
+            self._send({"run": program.wire(), "step_seconds": step_seconds})
+            while "done" not in (answer := self._receive()):
+                observations.append(_observation(answer))
+        except LostBackend as lost:
+            lost.observations = tuple(observations)
+            raise
+        self._idle = True
         return tuple(observations)
 
     def close(self) -> None:
@@ -63,6 +67,7 @@ class AgentBackend:
                 continue
 
     def _send(self, request: dict[str, object]) -> None:
+        self._idle = False
         try:
             self._requests.write(msgspec.json.encode(request) + b"\n")
             self._requests.flush()
@@ -80,6 +85,7 @@ class AgentBackend:
             except msgspec.MsgspecError:
                 raise LostBackend(f"the agent said {line[:80]!r}, which is no answer") from None
             if "error" in answer:
+                self._idle = True
                 raise RunFailed(str(answer["error"]))
             if "notice" not in answer:
                 return answer
@@ -88,3 +94,10 @@ class AgentBackend:
     def _last_words(self) -> str:
         """What else is known of an agent that is gone, to put behind a sentence."""
         return ""
+
+
+def _observation(answer: dict[str, object]) -> Observation:
+    try:
+        return msgspec.convert(answer, Observation)
+    except msgspec.ValidationError as error:
+        raise LostBackend(f"the agent's observation is not one: {error}") from None

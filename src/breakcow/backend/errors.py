@@ -1,8 +1,16 @@
 """What can go wrong with a backend itself. Messages are sentences."""
 
+from breakcow.backend.observation import Observation
+
 
 class LostBackend(Exception):  # noqa: N818 - it is the backend that is lost
-    """The machine or the agent is gone, or does not speak sense any more: start another."""
+    """The machine or the agent is gone, or does not speak sense any more: start another.
+
+    observations: of the program that ran, up to the loss. console: what the kernel printed since that program began; "" where none is kept.
+    """
+
+    observations: tuple[Observation, ...] = ()
+    console: str = ""
 
 
 class RunFailed(LostBackend):

@@ -1,5 +1,6 @@
 """What the guest does before the agent runs: mounts, swap, the second serial port. Process 1 of the VM; standard library only."""
 
+import contextlib
 import ctypes
 import importlib
 import os
@@ -20,15 +21,18 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main(agent: str) -> None:
-    """Prepare the machine, run `main()` of the module `agent` in a child with its stdin and stdout on the port, and power off when it ends."""
+    """Prepare the machine, run `main()` of the module `agent` in a child that has the port as stdin and stdout, power off when it ends."""
     for kind, target in _MOUNTS:
-        _mount(kind, target)
-    _swapon()
+        _libc.mount(kind.encode(), target.encode(), kind.encode(), 0, None)  # what this kernel lacks is left out
+    if os.path.exists(_SWAP):
+        _libc.swapon(_SWAP.encode(), 0)
     port = _raw(_PORT)
     child = os.fork()
     if child == 0:
         os.dup2(port, 0)
         os.dup2(port, 1)
+        _quiet()
+        os.write(port, b'{"ready": true}\n')
         importlib.import_module(agent).main()
         sys.exit(0)
     while os.wait()[0] != child:
@@ -37,16 +41,11 @@ def main(agent: str) -> None:
     signal.pause()
 
 
-def _mount(kind: str, target: str) -> None:
-    """Mount a file system; one that this kernel lacks is left out."""
-    os.makedirs(target, exist_ok=True) if not os.path.isdir(target) and target.count("/") == 1 else None
-    _libc.mount(kind.encode(), target.encode(), kind.encode(), 0, None)
-
-
-def _swapon() -> None:
-    """Swap on the disk, if the machine has one."""
-    if os.path.exists(_SWAP):
-        _libc.swapon(_SWAP.encode(), 0)
+def _quiet() -> None:
+    """From here on the console shows warnings and worse, and no times: what tests print is the same in every run."""
+    for path, value in (("/proc/sys/kernel/printk", "5"), ("/sys/module/printk/parameters/time", "N")):
+        with contextlib.suppress(OSError), open(path, "w") as file:
+            file.write(value)
 
 
 def _raw(path: str) -> int:

@@ -34,7 +34,7 @@ _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="qemu")
 class Machine:
     """A running guest.
 
-    memory, swap: in MiB; swap is an NVMe disk. accel: as QEMU's -accel. stdin, stdout: the agent's serial port. console: what it prints.
+    memory, swap: in MiB; swap is an NVMe disk. accel: as QEMU's -accel. stdin: to the agent's serial port. console: what it prints.
     Raises UnavailableError if QEMU is not there or refuses to start.
     """
 
@@ -52,8 +52,16 @@ class Machine:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self.stdin: IO[bytes] = self._process.stdin
-        self.stdout: IO[bytes] = self._process.stdout
-        self.console = Console(os.fdopen(console, "rb"))
+        self._stdout: IO[bytes] = self._process.stdout
+        self.console = Console(console)
+
+    def fileno(self) -> int:
+        """The descriptor that is readable when the agent's port has something to say, or has closed."""
+        return self._stdout.fileno()
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes of what the agent's port says; nothing once QEMU has ended."""
+        return os.read(self.fileno(), size)
 
     def running(self) -> bool:
         """False once QEMU has ended: the guest panicked, powered off, or QEMU was killed."""
@@ -79,12 +87,8 @@ class Machine:
         """End the guest now. Harmless if it has ended."""
         self._process.kill()
         self._process.wait()
-        self.console.finish()
-        for stream in (self.stdin, self.stdout):
-            try:
-                stream.close()
-            except BrokenPipeError:
-                continue
+        self.console.close()
+        self._stdout.close()
 
 
 def accelerator(kernel: Path, progress: Progress = silent) -> str:

@@ -1,0 +1,108 @@
+"""A kernel in a virtual machine as a backend: the agent inside, spoken to over a serial port, and the kernel's console beside it."""
+
+import io
+import sys
+from collections.abc import Callable
+
+from breakcow.backend.abilities import Abilities
+from breakcow.backend.agent_link import AgentBackend
+from breakcow.backend.errors import LostBackend
+from breakcow.backend.observation import Observation
+from breakcow.backend.vm import initramfs, kernels, qemu
+from breakcow.backend.vm.console import trouble
+from breakcow.backend.vm.port import Port
+from breakcow.litmus.program import Program
+
+BOOT_SECONDS = 120.0  # under TCG on a busy machine; KVM needs one
+ANSWER_SECONDS = 20.0  # on top of what the actions of a program may take
+
+
+class VmBackend(AgentBackend):
+    """The agent in a fresh guest.
+
+    which: a kernel as `kernels.find` takes it. memory, swap: of the guest, in MiB. agent: the module whose `main()` runs in the guest.
+    notice: is told what the user should know meanwhile. Raises UnavailableError where there is no such kernel or no QEMU, and LostBackend
+    wherever the machine is gone: the exception then has the observations before, and the console since the program began.
+    """
+
+    def __init__(
+        self,
+        which: str,
+        notice: Callable[[str], None] | None = None,
+        *,
+        memory: int = 256,
+        swap: int = 0,
+        agent: str = "breakcow.agent.controller",
+    ) -> None:
+        say = notice or _say
+        kernel = kernels.find(which, say)
+        self._machine = qemu.Machine(kernel, initramfs.image(agent), memory=memory, swap=swap, accel=qemu.accelerator(kernel, say))
+        self._port = Port(self._machine)
+        self._up = False
+        self._began = self._shown = 0
+        super().__init__(f"vm:{which}", io.BufferedReader(self._port), self._machine.stdin, say)
+
+    @property
+    def console(self) -> str:
+        """All that the guest has printed since it started."""
+        return self._machine.console.since()
+
+    def probe(self) -> Abilities:
+        """What the guest's kernel can do. Raises LostBackend."""
+        self._boot()
+        self._port.expect(ANSWER_SECONDS)
+        try:
+            return super().probe()
+        except LostBackend as lost:
+            raise self._complete(lost) from None
+
+    def run(self, program: Program, step_seconds: float = 5) -> tuple[Observation, ...]:
+        """Run a program: as AgentBackend.run, with what the kernel printed during each action. Raises LostBackend."""
+        self._boot()
+        scans = [action.argument for action in program.actions if action.verb == "ksm_scan"]
+        self._port.expect(ANSWER_SECONDS + step_seconds * max(scans, default=1))
+        self._began = self._shown = self._machine.console.position()
+        try:
+            return super().run(program, step_seconds)
+        except LostBackend as lost:
+            raise self._complete(lost) from None
+
+    def close(self) -> None:
+        """End the guest."""
+        self._machine.stop()
+        super().close()
+
+    def _boot(self) -> None:
+        """Wait for the guest's first line."""
+        if self._up:
+            return
+        self._port.expect(BOOT_SECONDS)
+        try:
+            self._up = "ready" in self._receive()
+        except LostBackend as lost:
+            raise self._complete(lost) from None
+
+    def _receive(self) -> dict[str, object]:
+        """The next answer; to an observation is added what the console said since the one before."""
+        answer = super()._receive()
+        if "outcome" in answer:
+            answer["console"] = self._machine.console.since(self._shown)
+            self._shown = self._machine.console.position()
+        return answer
+
+    def _last_words(self) -> str:
+        """How the guest ended: what its kernel said last, or what became of QEMU."""
+        self._machine.wait(2.0)
+        said = self._machine.console.since(self._began)
+        words = self._machine.ending() or trouble(said) or next(iter(reversed(said.strip().splitlines())), "")
+        return f": {words}" if words else ""
+
+    def _complete(self, lost: LostBackend) -> LostBackend:
+        """`lost` with the console of what ran."""
+        lost.console = self._machine.console.since(self._began)
+        return lost
+
+
+def _say(sentence: str) -> None:
+    """Where notices go if nobody else wants them."""
+    print(f"breakcow: {sentence}", file=sys.stderr, flush=True)
