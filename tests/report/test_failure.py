@@ -61,3 +61,13 @@ def test_a_promise_is_told_by_name() -> None:
     reason = Reason("promise", 0, 6, "unmerge-leaves-no-ksm", "kept", "A x is a KSM page after MADV_UNMERGEABLE", "A", "x")
     shown = [line.text for line in lines(sample("broken", reasons=(reason,)))]
     assert "line 6, A x: promise unmerge-leaves-no-ksm is broken: A x is a KSM page after MADV_UNMERGEABLE" in shown
+
+
+def test_calls_that_only_read_fields_are_left_out() -> None:
+    shown = told(*CALLS, Call(4, "is_anon_page", "pgtable.py", "", "1"), Call(0, "vm_end", "vma.py", "", "2"))
+    assert shown == told(*CALLS)
+
+
+def test_the_console_of_a_lost_kernel_is_shown() -> None:
+    shown = [line.text for line in lines(sample("broken", reasons=(), observations=(), console="Kernel panic\n\x1bend\n"))]
+    assert shown[1:3] == ["console: Kernel panic", "console: \\x1bend"]

@@ -139,3 +139,11 @@ def test_what_can_do_nothing_runs_nothing() -> None:
     assert lacks(trial(test, ""), abilities) == ""
     nothing = msgspec.structs.replace(abilities, abilities=dict.fromkeys(abilities.abilities, "this machine runs Plan 9"))
     assert lacks(trial(test, ""), nothing) == "this machine runs Plan 9"
+
+
+def test_a_kernel_that_warns_breaks_a_promise() -> None:
+    made = ready(claim="")
+    seen = ModelBackend(PROFILES["6.12"]).run(made.program)
+    judged = as_kernel(made, "6.12", bent(seen, 3, console="[    3.1] WARNING: CPU: 0 PID: 1 at mm/ksm.c:1\n"))
+    assert (judged.verdict, [reason.kind for reason in judged.reasons]) == ("broken", ["console"])
+    assert judged.why == "line 8: expected no warning, observed WARNING: CPU: 0 PID: 1 at mm/ksm.c:1"

@@ -40,7 +40,8 @@ def _host() -> Iterator[Line]:
     yield _yes(f"release {found.release}")
     can = [word for word, lacking in found.abilities.items() if not lacking]
     yield _yes(", ".join(can)) if can else _no("none of what tests require")
-    yield from (_no(f"{word}: {lacking}") for word, lacking in found.abilities.items() if lacking)
+    lacks = {word: lacking for word, lacking in found.abilities.items() if lacking and word != "model-only"}
+    yield from (_no(f"{word}: {lacking}") for word, lacking in lacks.items())
     yield from (Line(f"  note {note}") for note in found.notes)
 
 

@@ -11,6 +11,7 @@ from breakcow.suite.record import Reason, Record
 from breakcow.suite.wording import event_words, outcome_words, page_words
 
 NOBODY_READS_MORE = 60  # calls of a step
+FIELDS = frozenset({"pgtable.py", "page_alloc.py", "vma.py"})  # files of the specification that read and set fields: no steps of a path
 
 
 class Line(NamedTuple):
@@ -30,6 +31,7 @@ def lines(record: Record, calls: Sequence[Call] = ()) -> Iterator[Line]:
     if record.reasons and record.reasons[0].step < len(record.observations):
         yield from _step(record, record.reasons[0])
     yield from _calls(calls)
+    yield from (Line(f"console: {text}") for text in printable_lines(record.console.rstrip("\n")) if record.console)
     yield from (Line(f"not judged: {printable(claim)}", "dim") for claim in record.unobserved)
     yield Line(f"repeat: {command(record)}", "title")
 
@@ -88,6 +90,7 @@ def _pages(seen: Observation, expected: dict[tuple[str, str], list[str]]) -> Ite
 
 def _calls(calls: Sequence[Call]) -> Iterator[Line]:
     """The model's calls in the failing step: the path to the innermost one, and all of them as a tree."""
+    calls = [call for call in calls if call.file not in FIELDS]
     if not calls:
         return
     yield Line(f"the model, in this step: {' <- '.join(call.function for call in innermost(calls))}")

@@ -12,6 +12,7 @@ from breakcow.backend.errors import LostBackend
 from breakcow.backend.model import ModelBackend, ModelError
 from breakcow.backend.observation import Observation
 from breakcow.backend.vm.cache import UnavailableError
+from breakcow.backend.vm.console import trouble
 from breakcow.kernel import PROFILES, Profile, profile_for
 from breakcow.suite.backends import Kernel, kernel
 from breakcow.suite.judge import Judgement, judge
@@ -53,12 +54,19 @@ def on_kernel(name: str, trials: Sequence[Trial], stop: Event) -> Iterator[Recor
                     yield record
         except LostBackend as lost:
             failures += 1
-            yield left.pop(0).record(name, "", "error", f"{name} was lost: {lost}")
+            yield _lost(left.pop(0), name, lost)
         except UnavailableError as error:
             yield from (trial.record(name, "", "error", str(error)) for trial in left)
             return
     if failures == RESTARTS:
         yield from (trial.record(name, "", "error", f"not run: {name} was lost {RESTARTS} times in a row") for trial in left)
+
+
+def _lost(trial: Trial, name: str, lost: LostBackend) -> Record:
+    """The record of a trial during which the kernel was lost: the kernel's fault if it said so on its console."""
+    said = trouble(lost.console)
+    verdict, why = ("broken", f"{name} was lost: {said}") if said else ("error", f"{name} was lost: {lost}")
+    return msgspec.structs.replace(trial.record(name, "", verdict, why), observations=lost.observations, console=lost.console)
 
 
 def _try(trial: Trial, machine: Kernel, abilities: Abilities) -> Record:

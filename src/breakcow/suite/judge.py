@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from breakcow.backend import promises
 from breakcow.backend.compare import Difference
 from breakcow.backend.observation import Observation
+from breakcow.backend.vm.console import trouble
 from breakcow.litmus.program import Program
 from breakcow.litmus.syntax import Test
 from breakcow.suite.expect import check
@@ -36,7 +37,7 @@ def judge(test: Test, program: Program, seen: Sequence[Observation], release: st
     step did what it must not is a consequence, one that is busy though all was well before is a mistake in the test or in us.
     """
     claims, unobserved = check(test, program, seen)
-    found = claims + _promises(test, program, seen)
+    found = claims + _promises(test, program, seen) + _warnings(test, program, seen)
     reasons = sorted(found + _difference(test, program, difference), key=lambda reason: reason.step)
     verdict, why = _verdict(test, found, reasons, release)
     return Judgement(verdict, why, tuple(reasons), tuple(unobserved))
@@ -72,6 +73,12 @@ def _promises(test: Test, program: Program, seen: Sequence[Observation]) -> list
         Reason("promise", one.step, _line(test, program, one.step), one.promise, "kept", one.sentence, one.process, one.page)
         for one in promises.broken(program, tuple(seen))
     ]
+
+
+def _warnings(test: Test, program: Program, seen: Sequence[Observation]) -> list[Reason]:
+    """What the kernel printed that no kernel should."""
+    said = ((step, trouble(one.console)) for step, one in enumerate(seen))
+    return [Reason("console", step, _line(test, program, step), "console", "no warning", words) for step, words in said if words]
 
 
 def _difference(test: Test, program: Program, found: Difference | None) -> list[Reason]:

@@ -15,8 +15,8 @@ GOOD = frozenset({"ok", "known", "skip"})
 class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     """One thing that is not as it should be.
 
-    kind: "outcome" (how an operation ended), "expect" (a claim of the test), "promise" (one that holds for every test), "model" (an
-        observation that the model of this kernel does not allow).
+    kind: "outcome" (how an operation ended), "expect" (a claim of the test), "promise" (one that holds for every test), "console" (the
+        kernel warned), "model" (an observation that the model of this kernel does not allow).
     step: index of the action, and so of its observation. line: in the record's text. claim: what was claimed, or the promise's name.
     process, page: where, empty if it is no matter of one page. expected, observed: side by side, in words.
     """
@@ -47,7 +47,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     why: the verdict in one sentence, empty for ok. sha256: of `text`. source: what the command line calls the test.
     text: the test in canonical form; line numbers in reasons are lines of it.
     reasons: all that is not as it should be, in order of steps. unobserved: claims that this kernel cannot show: neither kept nor broken.
-    observations: one for each action; fewer, or none, if the run ended early. seconds: wall time, the only field that differs between runs.
+    observations: one for each action; fewer, or none, if the run ended early. console: of a kernel that was lost, since the test began.
+    seconds: wall time, the only field that differs between runs.
     """
 
     test: str
@@ -61,6 +62,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     reasons: tuple[Reason, ...] = ()
     unobserved: tuple[str, ...] = ()
     observations: tuple[Observation, ...] = ()
+    console: str = ""
     seconds: float = 0.0
 
 
