@@ -146,6 +146,8 @@ TEXTS = [
     ("litmus ../x\nmemory x\nA exit", 1, "'../x' is no name"),
     ("litmus /etc/passwd\nmemory x\nA exit", 1, "is no name"),
     ("litmus a/b\nA exit", 1, "the test has no 'memory' line"),
+    ("litmus a/b[o=x]\nparam o = x\nmemory x\nA read {o}", 1, "a name with '[' is of a test whose parameters are filled in"),
+    ("litmus a/b\nmemory x\nA exit\nunfixed docs/finds/x.md\nunfixed docs/finds/y.md", 5, "the 'unfixed' line above"),
     ("litmus a/b\nA read x", 2, "page 'x' is not declared: no line 'memory' above"),
     ("litmus a/b\nmemory x", 1, "the test has no step"),
     ("litmus a/b\nmemory x\nA fork B\nB exit\nB read x", 5, "B has exited on line 4"),
@@ -203,9 +205,11 @@ def test_one_file_makes_a_bounded_number_of_tests() -> None:
 
 
 def test_the_tests_of_one_file_have_a_bounded_size() -> None:
-    fourteen = " | ".join(str(number) for number in range(14))
-    body = "A write x {a}\nA write x {b}\n" + "A expect x = 7\n" * 300
-    assert f"at most {TOTAL} lines together" in refused(HEAD + f"param a = {fourteen}\nparam b = {fourteen}\n{body}").reason
+    ten, twenty = (" | ".join(str(number) for number in range(count)) for count in (10, 20))
+    head = HEAD + f"param a = {ten}\nparam b = {twenty}\nA write x {{a}}\nA write x {{b}}\n"
+    body = "#\n" * (TOTAL // 200 - 2)
+    assert len(parse(head + body)) == 200
+    assert f"at most {TOTAL} lines together" in refused(head + body + "#\n").reason
 
 
 def test_a_name_is_its_files(tmp_path: Path) -> None:
