@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator
 
 from breakcow.backend.errors import LostBackend
-from breakcow.cli.say import OK
+from breakcow.cli.say import OK, mention
 from breakcow.kernel import PROFILES
 from breakcow.report.failure import Line
 from breakcow.suite.backends import kernel
@@ -32,7 +32,7 @@ def _host() -> Iterator[Line]:
     """What this machine's kernel can show."""
     yield Line("this machine's kernel: breakcow run --on host", "title")
     try:
-        with kernel("host") as host:
+        with kernel("host", mention) as host:
             found = host.probe()
     except LostBackend as lost:
         yield _no(f"it cannot run tests: {lost}")

@@ -6,7 +6,7 @@ from cyclopts import App
 
 from breakcow.backend.vm import kernels as store
 from breakcow.backend.vm.cache import UnavailableError
-from breakcow.cli.say import OK, complain, epilogue
+from breakcow.cli.say import OK, complain, epilogue, mention
 
 EXAMPLES = ("breakcow kernels list", "breakcow kernels fetch 5.10 6.1 6.12 7.2", "breakcow run --on vm:6.1")
 
@@ -23,7 +23,7 @@ def list_(*, refresh: bool = False) -> int:
         Read the package lists again even if they are not a day old.
     """
     try:
-        found = store.available(_progress, refresh)
+        found = store.available(mention, refresh)
     except UnavailableError as error:
         complain(f"{error} What is here:")
         found = store.cached()
@@ -35,14 +35,14 @@ def list_(*, refresh: bool = False) -> int:
 def fetch(*names: str) -> int:
     """Download kernels by series (6.1: its newest), version or release; those that are here already are left alone."""
     for name in names:
-        sys.stdout.write(f"{store.fetch(name, _progress).file}\n")
+        sys.stdout.write(f"{store.fetch(name, mention).file}\n")
     return OK
 
 
 @kernels.command
 def path(name: str, /) -> int:
     """Print the file of a kernel, fetched if it is not here."""
-    sys.stdout.write(f"{store.find(name, _progress)}\n")
+    sys.stdout.write(f"{store.find(name, mention)}\n")
     return OK
 
 
@@ -52,8 +52,3 @@ def remove(*names: str) -> int:
     for name in names:
         sys.stdout.writelines(f"removed {kernel.release}\n" for kernel in store.remove(name))
     return OK
-
-
-def _progress(text: str) -> None:
-    """Say on stderr what takes its time."""
-    complain(text)

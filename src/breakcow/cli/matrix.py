@@ -29,6 +29,7 @@ def matrix(
     from rich.console import Console
 
     from breakcow.cli.output import feed, reports
+    from breakcow.cli.say import mention
     from breakcow.report.matrix import Matrix
     from breakcow.suite import backends
     from breakcow.suite.corpus import corpus
@@ -38,5 +39,5 @@ def matrix(
     trials = [trial(*chosen) for chosen in corpus()]
     names = backends.kernels(kernels)
     plan = {name: len(trials) for name in names}
-    with reports(plan, lambda: Matrix(Console(), plan), junit, jsonl) as outputs, closing(run(trials, names, jobs)) as stream:
+    with reports(plan, lambda: Matrix(Console(), plan), junit, jsonl) as outputs, closing(run(trials, names, jobs, mention)) as stream:
         return feed(stream, outputs)

@@ -42,7 +42,7 @@ def run(
         A skip is a failure.
     """
     from breakcow.cli.output import feed, reports, terminal
-    from breakcow.cli.say import WrongUseError
+    from breakcow.cli.say import WrongUseError, mention
     from breakcow.suite import backends
     from breakcow.suite.corpus import select
     from breakcow.suite.run import run as records
@@ -59,6 +59,6 @@ def run(
     trials = [trial(*one) for one in chosen]
     with (
         reports(plan, None if ktap else lambda: terminal(plan, bool(tests)), junit, jsonl) as outputs,
-        closing(records(trials, names, jobs)) as stream,
+        closing(records(trials, names, jobs, mention)) as stream,
     ):
         return feed(stream, outputs, strict)

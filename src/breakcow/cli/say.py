@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from functools import cache
 
 from breakcow.report.printable import printable_lines
 
@@ -18,6 +19,12 @@ def complain(message: object) -> None:
     """Say on stderr what is wrong."""
     for text in printable_lines(f"breakcow: {message}"):
         print(text, file=sys.stderr)
+
+
+@cache
+def mention(sentence: str) -> None:
+    """Say on stderr what people should know meanwhile, each sentence once: four kernels without KVM are one piece of news."""
+    complain(sentence)
 
 
 def exit_code(verdicts: Iterable[str], strict: bool = False) -> int:

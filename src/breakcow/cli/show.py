@@ -13,7 +13,7 @@ def show(test: str, /, *, on: tuple[str, ...] = ()) -> int:
     """
     from rich.console import Console
 
-    from breakcow.cli.say import exit_code
+    from breakcow.cli.say import exit_code, mention
     from breakcow.report.storyboard import lines
     from breakcow.report.terminal import write
     from breakcow.suite import backends
@@ -26,7 +26,7 @@ def show(test: str, /, *, on: tuple[str, ...] = ()) -> int:
     verdicts: list[str] = []
     for chosen in select((test,)):
         ready = trial(*chosen)
-        records = list(run([ready], names))
+        records = list(run([ready], names, 1, mention))
         verdicts += [record.verdict for record in records]
         write(console, lines(ready.test, ready.program, records))
     return exit_code(verdicts)

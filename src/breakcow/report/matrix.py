@@ -13,6 +13,8 @@ from breakcow.report.printable import printable
 from breakcow.report.terminal import VERDICT_STYLE, summary, write
 from breakcow.suite.record import VERDICTS, Record
 
+NO_TERMINAL = 1000  # columns
+
 
 class Matrix:
     """Shows progress for each kernel while records come, the table at the end. plan: backend -> number of tests."""
@@ -38,10 +40,17 @@ class Matrix:
         self._progress.stop()
         for shown in (subjects(self._records), exceptions(self._records)):
             if shown.row_count:
-                self._console.print(shown)
+                self._table(shown)
         write(self._console, summary(self._records))
         if interrupted:
             write(self._console, [Line("interrupted: this is what was done until then", "bad")])
+
+    def _table(self, table: Table) -> None:
+        """Print a table; where there is no terminal to fit, as wide as it is."""
+        if not self._console.is_terminal:
+            wide = self._console.options.update(max_width=NO_TERMINAL)
+            self._console.width = max(self._console.width, self._console.measure(table, options=wide).maximum)
+        self._console.print(table)
 
 
 def subjects(records: Sequence[Record]) -> Table:
@@ -64,9 +73,10 @@ def exceptions(records: Sequence[Record]) -> Table:
 
 def _table(first: str, records: Sequence[Record]) -> Table:
     """An empty table with a column for each kernel."""
-    table = Table(first)
+    table = Table()
+    table.add_column(first, overflow="fold")
     for column in _columns(records):
-        table.add_column(Text(printable(f"{column[0].backend}\n{column[0].kernel}".strip()).replace("\\n", "\n")))
+        table.add_column(Text(f"{printable(column[0].backend)}\n{printable(column[0].kernel)}"), overflow="fold")
     return table
 
 

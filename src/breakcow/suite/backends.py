@@ -1,7 +1,7 @@
 """What `--on` names: the models, this machine's kernel, kernels in a VM."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -76,12 +76,12 @@ def _expand(word: str) -> tuple[str, ...]:
     raise UnknownBackendError(f"nothing called {word!r} runs tests: {hint}")
 
 
-def kernel(name: str) -> Kernel:
-    """The real kernel of that name, not yet open."""
+def kernel(name: str, notice: Callable[[str], None]) -> Kernel:
+    """The real kernel of that name. notice: is told what people should know meanwhile. Raises UnavailableError, LostBackend."""
     if name == "host":
         from breakcow.backend.host import HostBackend
 
-        return HostBackend()
+        return HostBackend(notice)
     from breakcow.backend.vm import VmBackend
 
-    return VmBackend(name.removeprefix("vm:"))
+    return VmBackend(name.removeprefix("vm:"), notice)

@@ -1,7 +1,7 @@
 """One trial on one backend: skip it or run it, judge it, keep it. A kernel that is lost is started again for the rest."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from threading import Event
 
 import msgspec
@@ -39,13 +39,13 @@ def on_model(name: str, trial: Trial) -> Record:
     return _record(trial, name, profile.release, worst, seen, start)
 
 
-def on_kernel(name: str, trials: Sequence[Trial], stop: Event) -> Iterator[Record]:
+def on_kernel(name: str, trials: Sequence[Trial], stop: Event, notice: Callable[[str], None]) -> Iterator[Record]:
     """The records of all trials on one real kernel, one after the other. Ends early once `stop` is set."""
     left = list(trials)
     failures = 0
     while left and failures < RESTARTS and not stop.is_set():
         try:
-            with kernel(name) as machine:
+            with kernel(name, notice) as machine:
                 abilities = machine.probe()
                 while left and not stop.is_set():
                     record = _try(left[0], machine, abilities)

@@ -1,7 +1,7 @@
 """Running a selection on several backends, several at once if that is wanted, with records in a fixed order."""
 
 import signal
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
@@ -13,16 +13,20 @@ from breakcow.suite.execute import on_kernel, on_model
 from breakcow.suite.record import Record
 from breakcow.suite.trial import Trial
 
+Streams = dict[str, Iterator[Record]]
 
-def run(trials: Sequence[Trial], names: Sequence[str], jobs: int = 1) -> Generator[Record, None, None]:
+
+def run(trials: Sequence[Trial], names: Sequence[str], jobs: int, notice: Callable[[str], None]) -> Generator[Record, None, None]:
     """The records of every trial on every backend: backends in the order of `names`, trials in theirs, whatever runs at once.
 
-    jobs: how many processes for the models, and how many real kernels at a time. On KeyboardInterrupt the kernels that run beside the one
-    waited for stop after their test, what they did is yielded, and the interrupt goes on. Closing the generator ends everything it started.
+    jobs: how many processes for the models, and how many real kernels at a time. notice: is told what people should know meanwhile.
+    On KeyboardInterrupt the kernels that run beside the one waited for stop after their test, what they did is yielded, and the interrupt
+    goes on. Closing the generator ends everything it started.
     """
     stop = Event()
     with ExitStack() as stack:
-        streams = _streams(trials, names, jobs, stop, stack)
+        on_one = partial(on_kernel, trials=trials, stop=stop, notice=notice)
+        streams = _of_models(trials, names, jobs, stack) | _of_kernels(on_one, names, jobs, stack)
         stack.callback(stop.set)
         waiting = iter(names)
         try:
@@ -36,24 +40,24 @@ def run(trials: Sequence[Trial], names: Sequence[str], jobs: int = 1) -> Generat
             raise
 
 
-def _streams(trials: Sequence[Trial], names: Sequence[str], jobs: int, stop: Event, stack: ExitStack) -> dict[str, Iterator[Record]]:
-    """For each backend the stream of its records; with several jobs all of them start now."""
+def _of_models(trials: Sequence[Trial], names: Sequence[str], jobs: int, stack: ExitStack) -> Streams:
+    """The streams of the models; with several jobs all of them start now."""
     models = [name for name in names if is_model(name)]
+    if jobs == 1 or not models:
+        return {name: map(partial(on_model, name), trials) for name in models}
+    pool = ProcessPoolExecutor(jobs, initializer=_leave_interrupts_to_the_parent)
+    stack.callback(pool.shutdown, cancel_futures=True)
+    return {name: pool.map(partial(on_model, name), trials, chunksize=8) for name in models}
+
+
+def _of_kernels(on_one: Callable[[str], Iterator[Record]], names: Sequence[str], jobs: int, stack: ExitStack) -> Streams:
+    """The streams of the real kernels; with several jobs that many of them start now."""
     kernels = [name for name in names if not is_model(name)]
-    streams: dict[str, Iterator[Record]] = {}
-    if jobs > 1 and models:
-        pool = ProcessPoolExecutor(jobs, initializer=_leave_interrupts_to_the_parent)
-        stack.callback(pool.shutdown, cancel_futures=True)
-        streams |= {name: pool.map(partial(on_model, name), trials, chunksize=8) for name in models}
-    else:
-        streams |= {name: map(partial(on_model, name), trials) for name in models}
-    if jobs > 1 and len(kernels) > 1:
-        threads = ThreadPoolExecutor(jobs)
-        stack.callback(threads.shutdown, cancel_futures=True)
-        streams |= {name: _aside(threads, name, trials, stop) for name in kernels}
-    else:
-        streams |= {name: on_kernel(name, trials, stop) for name in kernels}
-    return streams
+    if jobs == 1 or len(kernels) < 2:
+        return {name: on_one(name) for name in kernels}
+    threads = ThreadPoolExecutor(jobs)
+    stack.callback(threads.shutdown, cancel_futures=True)
+    return {name: _aside(threads, partial(on_one, name)) for name in kernels}
 
 
 def _leave_interrupts_to_the_parent() -> None:
@@ -61,22 +65,22 @@ def _leave_interrupts_to_the_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _aside(threads: ThreadPoolExecutor, name: str, trials: Sequence[Trial], stop: Event) -> Iterator[Record]:
-    """The records of one kernel, made in another thread that starts now."""
+def _aside(threads: ThreadPoolExecutor, records: Callable[[], Iterator[Record]]) -> Iterator[Record]:
+    """The same records, made in another thread that starts now."""
     queue: SimpleQueue[Record | None] = SimpleQueue()
 
     def work() -> None:
         try:
-            for record in on_kernel(name, trials, stop):
+            for record in records():
                 queue.put(record)
         finally:
             queue.put(None)
 
     future = threads.submit(work)
 
-    def records() -> Iterator[Record]:
+    def arriving() -> Iterator[Record]:
         while (record := queue.get()) is not None:
             yield record
         future.result()
 
-    return records()
+    return arriving()
