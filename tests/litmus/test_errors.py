@@ -288,3 +288,7 @@ def test_a_filled_line_at_the_bound() -> None:
     for width, most in [(COLUMNS, PAGE_NAME), (COLUMNS + 1, f"a line has at most {COLUMNS}")]:
         error = refused(head + "A  write {o} " + " " * (width - 9 - 201 - 2) + "8\n")
         assert most in error.reason
+
+
+def test_a_character_that_cannot_be_shown_is_not_shown() -> None:
+    assert refused(HEAD + "A read\x07 x\u202e  # why\n").text == "A read? x?  # why"
