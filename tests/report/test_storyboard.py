@@ -5,7 +5,7 @@ from breakcow.backend.observation import Observation, Outcome, PageSeen, Process
 from breakcow.report.storyboard import lines
 from report.samples import sample
 
-TEXT = "litmus cow/fork\n    A promise.\n\nmemory x\n\nA  write x 7\nA  write x 8\nA  expect x = 8\n"
+TEXT = "litmus cow/fork\n    A promise.\n\nmemory x\n\nA  write x 7\n# why\nA  write x 8\nA  expect x = 8\n"
 
 
 def seen(**page: object) -> Observation:

@@ -35,5 +35,5 @@ def judge(
     judged = [judge_again(record) for record in read(records)]
     plan = Counter(record.backend for record in judged)
     judged.sort(key=lambda record: list(plan).index(record.backend))
-    with reports(plan, None if ktap else lambda: terminal(plan, False), junit, jsonl) as outputs:
+    with reports(plan, None if ktap else lambda: terminal(plan, False), junit=junit, jsonl=jsonl) as outputs:
         return feed(judged, outputs, strict)

@@ -26,7 +26,7 @@ COMMANDS = {  # what each is for, and examples
         "Show a test as a storyboard: the pages after each step.",
         ("breakcow show ksm/unmerge-uffd-wp --on model:6.1 --on model:6.12",),
     ),
-    "matrix": ("Run the corpus on several kernels and show kernels x tests.", ("breakcow matrix 5.10 6.1 6.12 7.2",)),
+    "matrix": ("Run the corpus on several kernels and show kernels x tests.", ("breakcow matrix 5.10 6.1 6.12 7.2 --html matrix.html",)),
     "diff": ("Show what changed between two recorded runs.", ("breakcow diff before.jsonl after.jsonl",)),
     "judge": ("Judge a recorded run again with today's rules and models.", ("breakcow judge run.jsonl",)),
     "doctor": ("Say what this machine can run and what it lacks.", ("breakcow doctor",)),

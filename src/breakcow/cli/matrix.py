@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 def matrix(
     *kernels: str,
+    html: Path | None = None,
     junit: Path | None = None,
     jsonl: Path | None = None,
     jobs: Annotated[int, Parameter(name=["--jobs", "-j"])] = 1,
@@ -19,6 +20,8 @@ def matrix(
     ----------
     kernels
         Series (6.1), versions (6.12.43), paths of bzImages, or what `run --on` takes. Without: every cached kernel.
+    html
+        Write the tables to this file as a page, with what each kernel did behind each cell.
     junit
         Write JUnit XML to this file as well.
     jsonl
@@ -39,5 +42,8 @@ def matrix(
     trials = [trial(*chosen) for chosen in corpus()]
     names = backends.kernels(kernels)
     plan = {name: len(trials) for name in names}
-    with reports(plan, lambda: Matrix(Console(), plan), junit, jsonl) as outputs, closing(run(trials, names, jobs, mention)) as stream:
+    with (
+        reports(plan, lambda: Matrix(Console(), plan), junit=junit, jsonl=jsonl, html=html) as outputs,
+        closing(run(trials, names, jobs, mention)) as stream,
+    ):
         return feed(stream, outputs)

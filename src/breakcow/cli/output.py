@@ -10,6 +10,7 @@ from rich.console import Console
 from breakcow.cli.say import INTERRUPTED, WrongUseError, exit_code
 from breakcow.report.failure import Line, lines
 from breakcow.report.form import Report
+from breakcow.report.html import Html
 from breakcow.report.jsonl import Jsonl
 from breakcow.report.junit import Junit
 from breakcow.report.ktap import Ktap
@@ -19,7 +20,14 @@ from breakcow.suite.record import Record
 
 
 @contextmanager
-def reports(plan: Mapping[str, int], screen: Callable[[], Report] | None, junit: Path | None, jsonl: Path | None) -> Iterator[list[Report]]:
+def reports(
+    plan: Mapping[str, int],
+    screen: Callable[[], Report] | None,
+    *,
+    junit: Path | None,
+    jsonl: Path | None,
+    html: Path | None = None,
+) -> Iterator[list[Report]]:
     """The reports that were asked for, files open: what cannot be written is said before anything runs.
 
     plan: backend -> number of tests. screen: makes the report on stdout, KTAP if None.
@@ -31,6 +39,8 @@ def reports(plan: Mapping[str, int], screen: Callable[[], Report] | None, junit:
                 chosen.append(Junit(stack.enter_context(junit.open("wb")), _told))
             if jsonl:
                 chosen.append(Jsonl(stack.enter_context(jsonl.open("w", encoding="utf-8"))))
+            if html:
+                chosen.append(Html(stack.enter_context(html.open("w", encoding="utf-8"))))
         except OSError as error:
             raise WrongUseError(f"cannot write {error.filename}: {error.strerror}") from None
         chosen.append(screen() if screen else Ktap(sys.stdout, plan, _told))

@@ -58,7 +58,7 @@ def run(
     plan = {name: len(chosen) for name in names}
     trials = [trial(*one) for one in chosen]
     with (
-        reports(plan, None if ktap else lambda: terminal(plan, bool(tests)), junit, jsonl) as outputs,
+        reports(plan, None if ktap else lambda: terminal(plan, bool(tests)), junit=junit, jsonl=jsonl) as outputs,
         closing(records(trials, names, jobs, mention)) as stream,
     ):
         return feed(stream, outputs, strict)

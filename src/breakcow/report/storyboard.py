@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from breakcow.backend.compare import difference
 from breakcow.backend.observation import Observation, PageSeen
 from breakcow.litmus.program import Program
-from breakcow.litmus.syntax import Expect, Test
+from breakcow.litmus.syntax import Comment, Expect, Test
 from breakcow.report.failure import Line
 from breakcow.report.printable import printable, printable_lines
 from breakcow.suite.record import Record
@@ -28,15 +28,15 @@ class Row:
 
 def lines(test: Test, program: Program, records: Sequence[Record]) -> Iterator[Line]:
     """The storyboard of one test as these records, one a backend, saw it. All are records of `program`."""
-    board = _board(test, program, records)
-    labels = max((len(row.label) for _, rows in board for row in rows), default=0)
+    shown = board(test, program, records)
+    labels = max((len(row.label) for _, rows in shown for row in rows), default=0)
     names = tuple(f"{record.backend} ({record.kernel})" for record in records)
-    columns = [names, *(row.cells for _, rows in board for row in rows)]
+    columns = [names, *(row.cells for _, rows in shown for row in rows)]
     widths = [max(len(cells[number]) for cells in columns) for number in range(len(records))]
     yield Line(printable(test.name), "title")
     yield from (Line(f"    {printable(text)}") for text in test.description.splitlines())
     yield Line(_join(" " * (labels + 8), names, widths, ()), "title")
-    for head, rows in board:
+    for head, rows in shown:
         yield head
         for row in rows:
             mark = "!" if row.differs else " "
@@ -53,21 +53,23 @@ def _join(label: str, cells: Sequence[str], widths: Sequence[int], changed: Sequ
     return printable("  ".join([label, *parts]).rstrip())
 
 
-def _board(test: Test, program: Program, records: Sequence[Record]) -> list[tuple[Line, list[Row]]]:
-    """Each line of the test that does or claims something, and the rows below it."""
+def board(test: Test, program: Program, records: Sequence[Record]) -> list[tuple[Line, list[Row]]]:
+    """Each line of the test that does or claims something, and the rows below it; all are records of `program`."""
     text = printable_lines(records[0].text)
-    board: list[tuple[Line, list[Row]]] = []
+    found: list[tuple[Line, list[Row]]] = []
     before: list[Observation | None] = [None] * len(records)
     for number, item in enumerate(test.body):
+        if isinstance(item, Comment):
+            continue
         head = f"{item.line:3}  {text[item.line - 1]}"
         if isinstance(item, Expect):
-            board.append(_claim(head, item, records))
+            found.append(_claim(head, item, records))
             continue
         steps = [index for index, action in enumerate(program.actions) if action.item == number]
         seen = [[record.observations[index] for index in steps if index < len(record.observations)] for record in records]
-        board.append((Line(head, "title"), list(_rows(before, seen))))
+        found.append((Line(head, "title"), list(_rows(before, seen))))
         before = [now[-1] if now else None for now in seen]
-    return board
+    return found
 
 
 def _claim(head: str, item: Expect, records: Sequence[Record]) -> tuple[Line, list[Row]]:
