@@ -1,5 +1,7 @@
 """Every verdict, from observations that the model of a kernel makes and that are then bent."""
 
+import re
+
 import msgspec
 import pytest
 
@@ -7,6 +9,7 @@ from breakcow import litmus
 from breakcow.backend.model import ModelBackend
 from breakcow.backend.observation import Observation, Outcome
 from breakcow.kernel import PROFILES
+from breakcow.litmus.program import Program
 from breakcow.suite.execute import lacks, on_model, on_profile
 from breakcow.suite.judge import Judgement
 from breakcow.suite.trial import Trial, trial
@@ -147,3 +150,10 @@ def test_a_kernel_that_warns_breaks_a_promise() -> None:
     judged = as_kernel(made, "6.12", bent(seen, 3, console="[    3.1] WARNING: CPU: 0 PID: 1 at mm/ksm.c:1\n"))
     assert (judged.verdict, [reason.kind for reason in judged.reasons]) == ("broken", ["console"])
     assert judged.why == "line 8: expected no warning, observed WARNING: CPU: 0 PID: 1 at mm/ksm.c:1"
+
+
+def test_a_bug_of_ours_costs_one_test_and_says_where() -> None:
+    made = ready()
+    record = on_model("model:6.12", Trial(made.test, made.text, Program(made.program.processes, (), (), made.program.actions), made.source))
+    assert record.verdict == "error"
+    assert re.match(r"a bug of breakcow: \w+: .* \(\w+\.py:\d+\)$", record.why)

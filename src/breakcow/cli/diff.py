@@ -15,17 +15,15 @@ def diff(before: Path, after: Path, /) -> int:
     after
         The records to compare with.
     """
-    from rich.console import Console
-
     from breakcow.cli.say import BROKEN, OK
     from breakcow.report.failure import Line
     from breakcow.report.printable import printable
-    from breakcow.report.terminal import write
+    from breakcow.report.terminal import Screen, write
     from breakcow.suite.compare import runs
     from breakcow.suite.record import read
 
     changes = list(runs(read(before), read(after)))
-    console = Console()
+    console = Screen()
     test = ""
     for change in changes:
         if change.test != test:

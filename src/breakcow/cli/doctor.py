@@ -12,11 +12,9 @@ from breakcow.suite.backends import kernel
 
 def doctor() -> int:
     """Say what this machine can run and what it lacks, each with the way to get it."""
-    from rich.console import Console
+    from breakcow.report.terminal import Screen, write
 
-    from breakcow.report.terminal import write
-
-    console = Console()
+    console = Screen()
     for part in (_models, _host, _machines):
         write(console, part())
     return OK

@@ -29,11 +29,10 @@ def matrix(
     jobs
         How many kernels run at a time.
     """
-    from rich.console import Console
-
     from breakcow.cli.output import feed, reports
     from breakcow.cli.say import mention
     from breakcow.report.matrix import Matrix
+    from breakcow.report.terminal import Screen
     from breakcow.suite import backends
     from breakcow.suite.corpus import corpus
     from breakcow.suite.run import run
@@ -43,7 +42,7 @@ def matrix(
     names = backends.kernels(kernels)
     plan = {name: len(trials) for name in names}
     with (
-        reports(plan, lambda: Matrix(Console(), plan), junit=junit, jsonl=jsonl, html=html) as outputs,
+        reports(plan, lambda: Matrix(Screen(), plan), junit=junit, jsonl=jsonl, html=html) as outputs,
         closing(run(trials, names, jobs, mention)) as stream,
     ):
         return feed(stream, outputs)

@@ -2,10 +2,8 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-
-from rich.console import Console
 
 from breakcow.cli.say import INTERRUPTED, WrongUseError, exit_code
 from breakcow.report.failure import Line, lines
@@ -14,7 +12,7 @@ from breakcow.report.html import Html
 from breakcow.report.jsonl import Jsonl
 from breakcow.report.junit import Junit
 from breakcow.report.ktap import Ktap
-from breakcow.report.terminal import Terminal
+from breakcow.report.terminal import Screen, Terminal
 from breakcow.suite.again import model_calls
 from breakcow.suite.record import Record
 
@@ -50,11 +48,11 @@ def reports(
 def terminal(plan: Mapping[str, int], tell_known: bool) -> Terminal:
     """The report for people. tell_known: tell known bugs at length too."""
     told = {"broken", "differs", "error"} | ({"known"} if tell_known else set())
-    return Terminal(Console(), sum(plan.values()), lambda record: _explained(record) if record.verdict in told else ())
+    return Terminal(Screen(), sum(plan.values()), lambda record: _explained(record) if record.verdict in told else ())
 
 
 def feed(records: Iterable[Record], chosen: list[Report], strict: bool = False) -> int:
-    """Give every record to every report; the exit code. Ctrl-C ends the reports with what came until then."""
+    """Give every record to every report; the exit code. Ctrl-C, and a disk that is full, end the reports with what came."""
     verdicts: list[str] = []
     interrupted = False
     try:
@@ -64,6 +62,11 @@ def feed(records: Iterable[Record], chosen: list[Report], strict: bool = False) 
                 report.record(record)
     except KeyboardInterrupt:
         interrupted = True
+    except OSError:
+        for report in chosen:
+            with suppress(OSError):
+                report.end(True)
+        raise
     for report in chosen:
         report.end(interrupted)
     return INTERRUPTED if interrupted else exit_code(verdicts, strict)

@@ -11,17 +11,15 @@ def show(test: str, /, *, on: tuple[str, ...] = ()) -> int:
     on
         Where: model:6.1, host, vm:6.1. Repeated: side by side, with what differs marked. Without: the model of the newest kernel.
     """
-    from rich.console import Console
-
     from breakcow.cli.say import exit_code, mention
     from breakcow.report.storyboard import lines
-    from breakcow.report.terminal import write
+    from breakcow.report.terminal import Screen, write
     from breakcow.suite import backends
     from breakcow.suite.corpus import select
     from breakcow.suite.run import run
     from breakcow.suite.trial import trial
 
-    console = Console()
+    console = Screen()
     names = backends.names(on) or backends.names(("model",))[-1:]
     verdicts: list[str] = []
     for chosen in select((test,)):

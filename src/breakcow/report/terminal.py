@@ -16,6 +16,14 @@ STYLE = {"": "", "bad": "red", "good": "green", "dim": "dim", "title": "bold"}
 VERDICT_STYLE = {"ok": "green", "known": "yellow", "skip": "cyan", "broken": "bold red", "differs": "bold magenta", "error": "bold red"}
 
 
+class Screen(Console):
+    """Standard output. That nobody reads it any more is an error like any other, so that what was started is ended."""
+
+    def on_broken_pipe(self) -> None:
+        """Instead of leaving the program at once."""
+        raise BrokenPipeError
+
+
 class Terminal:
     """Shows records on `console` as they come.
 

@@ -1,7 +1,9 @@
 """One trial on one backend: skip it or run it, judge it, keep it. A kernel that is lost is started again for the rest."""
 
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from threading import Event
 
 import msgspec
@@ -9,7 +11,7 @@ import msgspec
 from breakcow import litmus
 from breakcow.backend.abilities import Abilities
 from breakcow.backend.errors import LostBackend
-from breakcow.backend.model import ModelBackend, ModelError
+from breakcow.backend.model import ModelBackend
 from breakcow.backend.observation import Observation
 from breakcow.backend.vm.cache import UnavailableError
 from breakcow.backend.vm.console import trouble
@@ -31,10 +33,9 @@ def on_model(name: str, trial: Trial) -> Record:
     if lacking:
         return trial.record(name, profile.release, "skip", lacking)
     try:
-        paths = model.paths(trial.program)
-    except ModelError as error:
-        return trial.record(name, profile.release, "error", str(error))
-    judged = [(judge(trial.test, trial.program, path, profile.release), path) for path in paths]
+        judged = [(judge(trial.test, trial.program, path, profile.release), path) for path in model.paths(trial.program)]
+    except Exception as error:
+        return trial.record(name, profile.release, "error", our_bug(error))
     worst, seen = max(judged, key=lambda pair: VERDICTS.index(pair[0].verdict))
     return _record(trial, name, profile.release, worst, seen, start)
 
@@ -78,14 +79,20 @@ def _try(trial: Trial, machine: Kernel, abilities: Abilities) -> Record:
     seen = machine.run(trial.program)
     try:
         judgement = on_profile(trial, seen, abilities.release, profile_for(abilities.release))
-    except ModelError as error:
-        judgement = Judgement("error", str(error))
+    except Exception as error:
+        judgement = Judgement("error", our_bug(error))
     return _record(trial, machine.name, abilities.release, judgement, seen, start)
 
 
 def on_profile(trial: Trial, seen: tuple[Observation, ...], release: str, profile: Profile) -> Judgement:
     """The verdict on what a kernel of `release` did, compared with what the model of `profile` allows."""
     return judge(trial.test, trial.program, seen, release, ModelBackend(profile).check(trial.program, seen))
+
+
+def our_bug(error: Exception) -> str:
+    """An exception of the specification or of the judge in a sentence: it costs one test, and says where to look."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"a bug of breakcow: {type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
 
 
 def lacks(trial: Trial, abilities: Abilities) -> str:
