@@ -8,10 +8,11 @@ Whatever is wrong with a request is answered {"error": sentence}. {"notice": sen
 import json
 import mmap
 import os
+import select
 import sys
 from collections.abc import Callable
 
-from . import abi, ksm, probe
+from . import abi, neighbours, probe
 from .contents import Contents
 from .ksm import Ksmd, KsmdError
 from .observe import Bits, Counters, Observer
@@ -37,6 +38,8 @@ class Controller:
         self.counters: Counters | None = None
         self.bits: Bits | None = None
         self.walked: mmap.mmap | None = None
+        self.found: dict[str, str] = {}
+        self.told = False
 
     def answer(self, line: bytes) -> None:
         """Execute one request."""
@@ -52,6 +55,8 @@ class Controller:
             self._fail(str(error))
         except (ValueError, RecursionError):
             self._fail("a request is one line of JSON")
+        except BrokenPipeError:
+            raise  # nobody listens
         except (OSError, EOFError) as error:
             self._fail(f"the run failed: {error}")
 
@@ -78,39 +83,56 @@ class Controller:
         self._prepare()
         assert self.nursery and self.counters and self.bits
         if wanted.merges:
-            if self.ksmd is None:
-                raise RequestError("this kernel has no KSM to step")
-            self.ksmd.limit = seconds
-            self.ksmd.begin()
-            self.ksmd.clean = False
-        run = Run(wanted, self.nursery, self.ksmd, Observer(self.bits, wanted.pages, self.counters, Contents(nonce)), seconds)
-        clean = False
+            self._begin(seconds)
+        observer = Observer(self.bits, wanted.pages, self.counters, Contents(nonce))
+        run = Run(wanted, self.nursery, self.ksmd, observer, seconds)
+        whole = False
         try:
             for observation in run.observations():
                 self.say(observation)
-                clean = observation["outcome"] != {"result": "hang"}
+            whole = not run.hung
         finally:
             run.close()
-            if not clean:
+            if not whole:  # something may be left in its sockets
                 self.nursery.close()
                 self.nursery = None
         self.say({"done": True})
 
+    def _begin(self, seconds: float) -> None:
+        """Bring KSM into the state that every program starts in."""
+        if self.ksmd is None:
+            raise RequestError(f"ksmd cannot be stepped: {self.found['ksm']}")
+        self.ksmd.limit = seconds
+        self.ksmd.begin()
+        if not self.ksmd.alone and not self.told:
+            self.told = True
+            for note in neighbours.notes():
+                self.say({"notice": note})
+
     def _prepare(self) -> None:
         """What every run needs, made at the first."""
-        if self.settings is None:
-            abi_cpu = min(os.sched_getaffinity(0))
-            os.sched_setaffinity(0, {abi_cpu})
+        if self.bits is None:
+            os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+            self.found = probe.abilities()
+            self.bits = probe.bits(self.found)
+        if self.found["root"]:
+            raise RequestError(self.found["root"])
+        if self.settings is None and not self.found["ksm"]:
+            self.settings = Settings(lambda sentence: self.say({"notice": sentence}), _wanted)
+            self.ksmd = Ksmd()
+            self.walked = mmap.mmap(-1, abi.PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            self.walked.madvise(abi.MADV_MERGEABLE)  # or full_scans would stand still while no test has mergeable memory
+        if self.counters is None:
             self.counters = Counters()
-            if os.path.isdir(ksm.DIRECTORY):
-                self.settings = Settings(lambda sentence: self.say({"notice": sentence}))
-                self.ksmd = Ksmd()
-                self.walked = mmap.mmap(-1, abi.PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-                self.walked.madvise(abi.MADV_MERGEABLE)
         if self.nursery is None:
             self.nursery = Nursery()
-        if self.bits is None:
-            self.bits = probe.bits(probe.abilities())
+
+
+def _wanted() -> bool:
+    """Whoever sends requests has not hung up."""
+    poll = select.poll()
+    poll.register(0, 0)
+    return not poll.poll(0)
 
 
 def main() -> None:

@@ -35,7 +35,6 @@ class Ksmd:
         self.stat = os.open(f"/proc/{self.pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
         self.full_scans_file = os.open(f"{DIRECTORY}/full_scans", os.O_RDONLY | os.O_CLOEXEC)
         self.sleep = 100000
-        self.clean = False
         self.alone = True
 
     def close(self) -> None:
@@ -45,8 +44,6 @@ class Ksmd:
 
     def begin(self) -> None:
         """The state that every program starts in: nothing merged, settings of START, run = 1 and one scan done."""
-        if self.clean:
-            return
         _write("run", 2)
         _write("run", 0)
         if has("advisor_mode"):
@@ -58,11 +55,9 @@ class Ksmd:
         _write("sleep_millisecs", self.sleep)
         self._one_scan("run", 1)
         self.alone = not any(read(file) for file in SCANNED)
-        self.clean = True
 
     def scan(self, number: int) -> None:
         """`number` full scans, if run = 1; else nothing, as ksmd sleeps. Raises KsmdError."""
-        self.clean = False
         if read("run") != 1:
             return
         for _ in range(number):
@@ -71,15 +66,22 @@ class Ksmd:
 
     def set_run(self, value: int) -> str:
         """Write `run`, and wait for the scan that a change to 1 starts: "ok" or the errno's name."""
-        self.clean = False
         if value == 1 and read("run") != 1:
             self._one_scan("run", 1)
             return "ok"
-        return self.set_knob("run", value)
+        outcome = self.set_knob("run", value)
+        if read("run") != 1:
+            self._park()
+        return outcome
+
+    def _park(self) -> None:
+        """Let a ksmd that still sleeps between two scans see that it was stopped: only from there does run = 1 wake it."""
+        self.sleep = 100000 + (self.sleep + 1) % 100000
+        _write("sleep_millisecs", self.sleep)
+        _until(self._asleep, time.monotonic() + self.limit)
 
     def set_knob(self, file: str, value: int) -> str:
         """Write a setting: "ok" or the errno's name."""
-        self.clean = False
         try:
             _write(file, value)
         except OSError as error:

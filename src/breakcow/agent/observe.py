@@ -16,7 +16,10 @@ from .process import Held, Process
 
 SOFT_DIRTY, UFFD_WP, SWAP, PRESENT = 1 << 55, 1 << 57, 1 << 62, 1 << 63
 PFN = (1 << 55) - 1
+SWAP_TYPE = SWP_PTE_MARKER = 31  # the last type, which no swap area can have (include/linux/swap.h)
 KPF_KSM, KPF_ZERO_PAGE = 1 << 21, 1 << 24
+
+SCANNED = ("pages_shared", "pages_sharing", "pages_unshared")
 
 Place = tuple[str, int]  # process name, page
 Seen = dict[str, object]  # of backend.observation, as JSON
@@ -116,7 +119,7 @@ class Observer:
         if entry & PRESENT:
             seen = self._present(process.name, page, entry & PFN)
         elif entry & SWAP:
-            seen = {"state": "marker" if entry & UFFD_WP and not entry & PFN else "swap"}
+            seen = {"state": "marker" if entry & UFFD_WP and _is_marker(entry & PFN) else "swap"}
         if self.bits.uffd_wp:
             seen["uffd_wp"] = bool(entry & UFFD_WP)
         if self.bits.soft_dirty:
@@ -147,14 +150,14 @@ class Counters:
     """The open files of the counters, kept for many runs."""
 
     def __init__(self) -> None:
-        self.files = {name: _open(f"{ksm.DIRECTORY}/{name}") for name in ksm.COUNTERS if ksm.has(name)}
+        self.files = {name: _open(f"{ksm.DIRECTORY}/{name}") for name in (*ksm.COUNTERS, *SCANNED) if ksm.has(name)}
         self.vmstat = _open("/proc/vmstat")
         self.kpageflags = _open("/proc/kpageflags")
         self.kpagecount = _open("/proc/kpagecount")
 
     def read(self) -> dict[str, int]:
         """The counters of KSM, and cow_ksm of /proc/vmstat since boot, as far as this kernel has them."""
-        values = {name: int(os.pread(file, 32, 0)) for name, file in self.files.items()}
+        values = {name: int(os.pread(self.files[name], 32, 0)) for name in ksm.COUNTERS if name in self.files}
         os.lseek(self.vmstat, 0, os.SEEK_SET)
         text = b""
         while part := os.read(self.vmstat, 65536):  # the kernel gives a page at a time
@@ -163,6 +166,10 @@ class Counters:
             if found and b"\n" in rest:
                 return values | {"cow_ksm": int(rest.split(b"\n", 1)[0])}
         return values
+
+    def scanned(self) -> int:
+        """How many pages KSM counts as merged or as seen without a partner."""
+        return sum(int(os.pread(self.files[name], 32, 0)) for name in SCANNED)
 
     def frame(self, pfn: int) -> tuple[int, int]:
         """The flags and the mapcount of a page frame."""
@@ -186,3 +193,12 @@ def _pagemap(process: Process) -> list[int]:
     count = max(process.addresses) // PAGE + 1 - first
     data = os.pread(process.files[0], count * 8, first * 8)
     return [int(struct.unpack_from("<Q", data, (at // PAGE - first) * 8)[0]) for at in process.addresses]
+
+
+def _is_marker(field: int) -> bool:
+    """Whether the frame field of a pagemap entry that is not present shows a pte marker (pte_to_pagemap_entry, fs/proc/task_mmu.c).
+
+    The field holds the swap type in its low five bits and the offset above. Swap areas count from type 0 and from offset 1; markers have
+    one of the types at the end (MAX_SWAPFILES and more, include/linux/swap.h), or show no field at all.
+    """
+    return field == 0 or field & 31 >= 16

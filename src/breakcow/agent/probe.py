@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable
 
 from . import abi, ksm, neighbours, pins, stub, uffd
-from .observe import KPF_KSM, PRESENT, SOFT_DIRTY, UFFD_WP, Bits
+from .observe import KPF_KSM, PFN, SOFT_DIRTY, UFFD_WP, Bits
 from .process import FIRST_AREA, Nursery
 
 PAGEMAP_SCAN = 0xC0606610
@@ -41,7 +41,7 @@ class Bench:
     def frame(self, file: str) -> int:
         """What /proc/kpageflags or /proc/kpagecount says of the page."""
         with open(f"/proc/{file}", "rb", buffering=0) as opened:
-            opened.seek((self.entry() & ((1 << 55) - 1)) * 8)
+            opened.seek((self.entry() & PFN) * 8)
             return int(struct.unpack("<Q", opened.read(8))[0])
 
     def userfaultfd(self, flags: int = 0, features: int = 0) -> int:
@@ -62,7 +62,7 @@ class Bench:
 
 
 def _root(bench: Bench) -> str:
-    return "" if bench.entry() & PRESENT and bench.entry() & 0xFFFF else ROOT
+    return "" if bench.entry() & PFN else ROOT
 
 
 def _ksm(bench: Bench) -> str:
@@ -212,7 +212,8 @@ def abilities() -> dict[str, str]:
     """Requirement word (and "mapcount") -> "" or the sentence."""
     bench = Bench()
     try:
-        return {word: _try(probe, bench) for word, probe in PROBES.items()}
+        lacking = _try(_root, bench)
+        return {word: lacking or _try(probe, bench) for word, probe in PROBES.items()}
     finally:
         bench.close()
 

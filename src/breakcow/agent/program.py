@@ -24,6 +24,19 @@ ARGUMENTS = {  # verb -> values that its argument can have; 0 alone for all othe
     "ksm_run": range(3),
     "ksm_set": tuple(knob * 1000 + number for knob in KNOBS for number in range(1000)),
 }
+ONE_PAGE = (
+    "write",
+    "read",
+    "copy_to_user",
+    "mem_write",
+    "process_vm_readv",
+    "process_vm_writev",
+    "pin",
+    "unpin",
+    "dma",
+    "vmsplice",
+    "drain",
+)
 NO_PAGES = (*KERNEL_VERBS, "fork", "exit", "clear_refs", "uffd_open", "uffd_close")
 
 
@@ -61,6 +74,7 @@ def program(wire: object) -> Program:
     pages = _names(wire.get("pages"), "pages", LIMITS["pages"])
     if not set(processes) <= set(NAMES):
         raise RequestError(f"processes are named {NAMES[0]} to {NAMES[-1]}")
+    _demand("A" in processes, "a program begins with process A")
     mappings, actions = _list(wire, "mappings"), _list(wire, "actions")
     _demand(
         len(mappings) == len(pages) and all(type(each) is int for each in mappings),
@@ -75,6 +89,7 @@ def program(wire: object) -> Program:
     checked = tuple(_action(action, processes, len(pages)) for action in actions)
     forked = [action.argument for action in checked if action.verb == "fork"]
     _demand(len(forked) == len(set(forked)), "a process is forked once")
+    _demand(all(NAMES[index] in processes for index in forked), "fork of a process that the program does not name")
     return Program(tuple(pages), tuple(mappings), checked)
 
 
@@ -114,6 +129,8 @@ def _action(wire: object, processes: list[str], pages: int) -> Action:
         page = count = 0
     elif not (0 <= page < pages and 1 <= count <= pages - page):
         raise RequestError(f"{verb} names pages that the program does not have")
+    elif verb in ONE_PAGE and count > 1:
+        raise RequestError(f"{verb} takes one page")
     if argument not in ARGUMENTS.get(verb, (0,)):
         raise RequestError(f"{verb} does not take the argument {argument}")
     return Action(process, verb, page, count, argument)

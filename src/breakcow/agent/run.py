@@ -37,6 +37,7 @@ class Run:
         self.resumed: dict[str, Outcome] = {}
         self.batches = Batches()
         self.observer = observer
+        self.hung = False
         self.counts = program.merges and ksmd is not None and ksmd.alone
         self.cow_ksm = observer.counters.read().get("cow_ksm", 0) if self.counts else 0
 
@@ -49,11 +50,11 @@ class Run:
             try:
                 outcome = self._act(action)
             except HangError:
-                outcome = {"result": "hang"}
+                outcome, self.hung = {"result": "hang"}, True
                 self._kill()
             self.batches.drain()
             yield self._observation(outcome)
-            if outcome["result"] == "hang":
+            if self.hung:
                 return
 
     def close(self) -> None:
@@ -212,9 +213,14 @@ class Run:
             seen["resumed"] = self.resumed
         if self.events:
             seen["events"] = self.events
-        if self.counts:
+        if self.counts and self._ours():
             seen["counters"] = self._counters()
         return seen
+
+    def _ours(self) -> bool:
+        """What KSM counts is ours: it can be, as it is not more than we have. Once it is more, somebody else merges too."""
+        self.counts = self.observer.counters.scanned() <= len(self.processes) * len(self.program.pages)
+        return self.counts
 
     def _counters(self) -> dict[str, int]:
         """The counters now; cow_ksm as the difference over this action."""

@@ -8,19 +8,24 @@ import fcntl
 import os
 import signal
 import stat
+import time
 from collections.abc import Callable
 
 from . import ksm
 
 LOCK_DIRECTORY = "/run/breakcow"  # root's: nobody else can wait there
+LOOK_SECONDS = 0.05
 WAITING = "another run of breakcow is using this machine's KSM settings: waiting until it ends"
 
 
 class Settings:
-    """Holds the lock and the watcher from its making to `restore`. `say`: is told a sentence if another run must be waited for."""
+    """Holds the lock and the watcher from its making to `restore`.
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        lock = _lock(say)
+    say: is told a sentence if another run must be waited for. wanted: tells whether whoever asked for this still waits.
+    """
+
+    def __init__(self, say: Callable[[str], None], wanted: Callable[[], bool]) -> None:
+        lock = _lock(say, wanted)
         saved = {name: text for name in ksm.TOUCHED if (text := _setting(name)) is not None}
         ksmd = ksm.find()
         cpus = os.sched_getaffinity(ksmd)
@@ -38,8 +43,8 @@ class Settings:
         os.waitpid(self.watcher, 0)
 
 
-def _lock(say: Callable[[str], None]) -> int:
-    """The open and locked file."""
+def _lock(say: Callable[[str], None], wanted: Callable[[], bool]) -> int:
+    """The open and locked file. BrokenPipeError if it is not wanted any more."""
     os.makedirs(LOCK_DIRECTORY, mode=0o700, exist_ok=True)
     directory = os.open(LOCK_DIRECTORY, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -48,12 +53,22 @@ def _lock(say: Callable[[str], None]) -> int:
         lock = os.open("lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
     finally:
         os.close(directory)
+    if not _locked(lock):
+        say(WAITING)
+        while not _locked(lock):
+            if not wanted():
+                raise BrokenPipeError("nobody waits for the lock any more")
+            time.sleep(LOOK_SECONDS)
+    return lock
+
+
+def _locked(lock: int) -> bool:
+    """The lock is ours now."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        say(WAITING)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-    return lock
+        return False
+    return True
 
 
 def _setting(name: str) -> str | None:

@@ -37,9 +37,11 @@ class HostBackend(AgentBackend):
         return super().probe()
 
     def close(self) -> None:
-        """End the agent; if it does not end it is killed, and its watcher puts the settings back before this returns."""
+        """End the agent; one that is busy or does not end is killed, and its watcher puts the settings back before this returns."""
         if self._lacking:
             return
+        if not self._idle:
+            self._agent.kill()  # it may be in a step that lasts
         super().close()
         try:
             self._agent.wait(CLOSING_SECONDS)

@@ -1,0 +1,503 @@
+"""The agent on this machine's kernel: what it does, what it sees, what it leaves behind. Real processes, real pages."""
+
+import contextlib
+import os
+import platform
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from breakcow import litmus
+from breakcow.agent import ksm
+from breakcow.backend import host as host_module
+from breakcow.backend.errors import LostBackend, RunFailed
+from breakcow.backend.host import HostBackend
+from breakcow.backend.observation import Event, Observation, Outcome, PageSeen
+from breakcow.litmus.program import Program, program
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0 or bool(host_module.lacking()), reason="needs root on x86-64 Linux")
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[HostBackend]:
+    with HostBackend() as backend:
+        yield backend
+
+
+@pytest.fixture(scope="module")
+def abilities(host: HostBackend) -> dict[str, str]:
+    return host.probe().abilities
+
+
+@pytest.fixture(autouse=True)
+def _able(request: pytest.FixtureRequest) -> None:
+    """Skip a test marked `needs("ksm", ...)` where this kernel lacks one."""
+    marker = request.node.get_closest_marker("needs")
+    if marker:
+        found = request.getfixturevalue("abilities")
+        lacking = [found[word] for word in marker.args if found[word]]
+        if lacking:
+            pytest.skip(lacking[0])
+
+
+def flat(body: str, memory: str = "x y") -> Program:
+    text = "litmus a/b\n    Test.\n\nmemory " + memory + "\n\n" + "\n".join(line.strip() for line in body.strip().splitlines()) + "\n"
+    return program(litmus.parse(text)[0])
+
+
+def page(seen: Observation, name: str, process: str = "A") -> PageSeen:
+    return seen.processes[process].pages[name]
+
+
+def results(seen: tuple[Observation, ...]) -> list[str]:
+    return [each.outcome.result for each in seen]
+
+
+def test_a_store_makes_a_page_and_a_load_the_zero_page(host: HostBackend) -> None:
+    first, second, third = host.run(flat("A write x 7\nA read y\nA read x"))
+    assert (page(first, "x").state, page(first, "x").content, page(first, "x").frame, page(first, "x").mapcount) == ("page", 7, 0, 1)
+    assert page(first, "y").state == "none"
+    assert page(second, "y").state == "zero"
+    assert second.outcome == Outcome("ok", 0)
+    assert third.outcome == Outcome("ok", 7)
+
+
+def test_fork_shares_and_a_store_takes_apart(host: HostBackend) -> None:
+    _, forked, written, left, reused = host.run(flat("A write x 7\nA fork B\nB write x 9\nB exit\nA write x 8"))
+    assert page(forked, "x").mapcount == 2
+    assert page(forked, "x").frame == page(forked, "x", "B").frame == 0
+    assert page(written, "x", "B").moved
+    assert (page(written, "x").content, page(written, "x", "B").content) == (7, 9)
+    assert left.processes["B"].state == "exited"
+    assert not page(reused, "x").moved
+
+
+def test_who_is_gone_or_not_yet_there_is_busy(host: HostBackend) -> None:
+    body = "A write x 7\nA fork B\nB exit\nA write x 8"
+    whole = flat(body)
+    late = Program(whole.processes, whole.pages, whole.mappings, (whole.actions[2], *whole.actions, whole.actions[2]))
+    seen = host.run(late)
+    assert results(seen) == ["busy", "ok", "ok", "ok", "ok", "busy"]
+
+
+def test_a_child_outlives_its_parent(host: HostBackend) -> None:
+    seen = host.run(flat("A write x 7\nA fork B\nA exit\nB write x 8"))
+    assert seen[-1].processes["A"].state == "exited"
+    assert page(seen[-1], "x", "B").content == 8
+
+
+@pytest.mark.parametrize("verb", ["write x 5", "copy_to_user x 5", "mem_write x 5", "process_vm_writev x 5"])
+def test_every_way_to_store_stores_the_whole_page(host: HostBackend, verb: str) -> None:
+    seen = host.run(flat(f"A {verb}\nA read x\nA process_vm_readv x"))
+    assert [each.outcome.value for each in seen] == [None, 5, 5]
+    assert page(seen[0], "x").content == 5
+
+
+def test_faults_and_errors_are_outcomes(host: HostBackend) -> None:
+    body = """A write x 1
+    A mprotect x none
+    A read x
+    A copy_to_user x 1
+    A mprotect x r
+    A write x 2
+    A munmap x
+    A write x 3
+    A process_vm_readv x
+    A madvise x dontneed
+    A write y 4"""
+    seen = host.run(flat(body))
+    assert results(seen) == ["ok", "ok", "SIGSEGV", "EFAULT", "ok", "SIGSEGV", "ok", "SIGSEGV", "EFAULT", "ENOMEM", "ok"]
+    assert [page(each, "x").state for each in seen] == ["page"] * 6 + ["unmapped"] * 5
+    assert page(seen[1], "x").content == 1
+
+
+def test_mremap_moves_the_address_and_keeps_name_content_and_frame(host: HostBackend) -> None:
+    seen = host.run(flat("A write x 1\nA write y 2\nA mremap x\nA read x\nA fork B\nB read x\nA write y 3"))
+    assert not page(seen[2], "x").moved
+    assert (seen[3].outcome.value, seen[5].outcome.value) == (1, 1)
+    assert results(seen) == ["ok"] * 7
+
+
+def test_dontneed_leaves_a_hole(host: HostBackend) -> None:
+    seen = host.run(flat("A write x 1\nA madvise x y dontneed\nA read x"))
+    assert [page(each, "x").state for each in seen] == ["page", "none", "zero"]
+
+
+@pytest.mark.needs("populate")
+def test_populate(host: HostBackend) -> None:
+    seen = host.run(flat("A madvise x y populate_read\nA madvise x y populate_write"))
+    assert [(page(each, "x").state, page(each, "y").state) for each in seen] == [("zero", "zero"), ("page", "page")]
+    assert page(seen[1], "y").content == 0
+
+
+@pytest.mark.needs("ksm", "ksm-bit")
+def test_equal_pages_merge_at_the_second_scan_and_unmerge(host: HostBackend) -> None:
+    body = "A write x 7\nA write y 7\nA madvise x y mergeable\n- ksm scan 1\n- ksm scan 1\nA madvise x y unmergeable"
+    *_, once, twice, unmerged = host.run(flat(body))
+    assert page(once, "x").ksm is False
+    assert page(twice, "x").ksm is True
+    assert page(twice, "x").frame == page(twice, "y").frame == 0
+    assert (page(unmerged, "x").ksm, page(unmerged, "y").frame) == (False, 1)
+    assert unmerged.counters.get("cow_ksm", 2) == 2
+
+
+@pytest.mark.needs("ksm")
+def test_ksmd_does_nothing_unless_it_runs_and_knobs_are_set(host: HostBackend) -> None:
+    body = """A write x 7
+    A write y 7
+    A madvise x y mergeable
+    - ksm run 0
+    - ksm scan 3
+    - ksm run 1
+    - ksm scan 1
+    - ksm set max_page_sharing 2
+    - ksm run 2"""
+    seen = host.run(flat(body))
+    assert results(seen) == ["ok"] * 7 + ["EBUSY", "ok"]
+    assert [page(each, "x").frame == page(each, "y").frame for each in seen[4:]] == [False, False, True, True, False]
+
+
+@pytest.mark.needs("uffd-wp", "uffd-wp-bit")
+def test_a_store_to_a_protected_page_waits_for_its_release(host: HostBackend) -> None:
+    body = """A write x 3
+    A uffd open
+    A uffd register x y wp
+    A uffd protect x
+    A write x 7 -> blocks
+    A uffd release x"""
+    *_, protected, blocked, released = host.run(flat(body))
+    assert page(protected, "x").uffd_wp
+    assert blocked.outcome == Outcome("blocked")
+    assert blocked.events == (Event("wp", "A", "x"),)
+    assert (blocked.processes["A"].state, page(blocked, "x").content) == ("blocked", 3)
+    assert released.resumed == {"A": Outcome("ok")}
+    assert (released.processes["A"].state, page(released, "x").content) == ("running", 7)
+
+
+@pytest.mark.needs("uffd-wp")
+def test_releasing_another_page_wakes_nobody(host: HostBackend) -> None:
+    body = """A write x 3
+    A write y 3
+    A uffd open
+    A uffd register x y wp
+    A uffd protect x y
+    A write x 7 -> blocks
+    A uffd release y
+    A uffd protect y
+    A uffd unregister y
+    A uffd close"""
+    seen = host.run(flat(body))
+    assert [each.processes["A"].state for each in seen[5:]] == ["blocked"] * 4 + ["running"]
+    assert seen[-1].resumed == {"A": Outcome("ok")}
+    assert page(seen[-1], "x").content == 7
+
+
+@pytest.mark.needs("uffd-wp")
+def test_features_of_userfaultfd(host: HostBackend) -> None:
+    arm = "A uffd register x wp\nA uffd protect x\n"
+    sigbus = host.run(flat("A write x 3\nA uffd open sigbus\n" + arm + "A write x 4"))
+    assert (sigbus[-1].outcome.result, sigbus[-1].events) == ("SIGBUS", ())
+    remap = host.run(flat("A write x 3\nA uffd open event-remap\n" + arm + "A mremap x\nA write x 4 -> blocks"))
+    assert remap[-2].outcome == Outcome("ok")
+    assert [event.kind for event in remap[-2].events] == ["remap"]
+    assert remap[-1].events == (Event("wp", "A", "x"),)
+
+
+@pytest.mark.needs("uffd-wp", "uffd-event-fork")
+def test_event_fork_arms_the_child(host: HostBackend) -> None:
+    body = """A write x 3
+    A uffd open event-fork
+    A uffd register x wp
+    A uffd protect x
+    A fork B
+    B write x 4 -> blocks
+    B uffd release x"""
+    *_, forked, blocked, released = host.run(flat(body))
+    assert [event.kind for event in forked.events] == ["fork"]
+    assert blocked.events == (Event("wp", "B", "x"),)
+    assert released.resumed == {"B": Outcome("ok")}
+    assert (page(released, "x").content, page(released, "x", "B").content) == (3, 4)
+
+
+@pytest.mark.needs("uffd-wp-unpopulated", "uffd-wp-bit")
+def test_a_marker_is_not_swap(host: HostBackend) -> None:
+    seen = host.run(flat("A uffd open wp-unpopulated\nA uffd register x wp\nA uffd protect x"))
+    assert (page(seen[-1], "x").state, page(seen[-1], "x").uffd_wp) == ("marker", True)
+
+
+@pytest.mark.needs("io-uring")
+def test_a_pin_sees_stores_and_the_device_stores(host: HostBackend) -> None:
+    seen = host.run(flat("A write x 1\nA pin x\nA write x 2\nA dma x 3\nA pin x\nA unpin x\nA unpin x\nA dma x 4"))
+    assert [each.processes["A"].pinned for each in seen] == [{}, {"x": 1}, {"x": 2}, {"x": 3}, {"x": 3}, {}, {}, {}]
+    assert page(seen[3], "x").content == 3
+    assert results(seen) == ["ok", "ok", "ok", "ok", "busy", "ok", "busy", "busy"]
+
+
+@pytest.mark.needs("io-uring")
+def test_a_pin_is_looked_at_while_its_process_sleeps_and_goes_with_it(host: HostBackend) -> None:
+    body = """A write x 1
+    A write y 1
+    A pin x
+    A uffd open
+    A uffd register y wp
+    A uffd protect y
+    A write y 2 -> blocks
+    A uffd release y
+    A fork B
+    A exit"""
+    seen = host.run(flat(body))
+    assert seen[6].processes["A"].pinned == {"x": 1}
+    assert page(seen[8], "x", "B").frame != page(seen[8], "x").frame
+    assert seen[9].processes["A"].pinned == {}
+
+
+def test_a_pipe_keeps_what_was_spliced(host: HostBackend) -> None:
+    seen = host.run(flat("A write x 1\nA vmsplice x\nA madvise x dontneed\nA write x 2\nA vmsplice x\nA drain x\nA drain x"))
+    assert [each.processes["A"].spliced for each in seen] == [{}] + [{"x": 1}] * 4 + [{}, {}]
+    assert results(seen) == ["ok"] * 4 + ["busy", "ok", "busy"]
+
+
+@pytest.mark.needs("soft-dirty")
+def test_soft_dirty(host: HostBackend) -> None:
+    seen = host.run(flat("A write x 1\nA clear_refs\nA read x\nA write x 2"))
+    assert [page(each, "x").soft_dirty for each in seen] == [True, False, False, True]
+
+
+@pytest.mark.needs("ksm", "uffd-wp", "io-uring")
+def test_the_same_program_gives_the_same_observations(host: HostBackend) -> None:
+    body = """A write x 7
+    A write y 7
+    A write z 7
+    A madvise x y z mergeable
+    - ksm scan 2
+    A fork B
+    B write x 9
+    B exit
+    A pin z
+    A uffd open
+    A uffd register x y wp
+    A uffd protect x y
+    A write x 5 -> blocks
+    A uffd close
+    A madvise x y z unmergeable
+    A fork C
+    C exit
+    A write y 6"""
+    whole = flat(body, "x y z")
+
+    def seen() -> list[Observation]:
+        """Without the counters, which are seen only while no other process of the machine has mergeable memory."""
+        return [Observation(each.outcome, each.processes, each.resumed, each.events) for each in host.run(whole)]
+
+    first = seen()
+    assert all(seen() == first for _ in range(30))
+
+
+def test_an_observation_leaves_no_reference_behind(host: HostBackend) -> None:
+    """Looking at a page through /proc/PID/mem puts it in an LRU batch, and a stray reference turns reuse into a copy."""
+    seen = host.run(flat("A write x 1\n" + "A read x\n" * 20 + "A fork B\nB read x\nB exit\n" + "A read x\n" * 20 + "A write x 2"))
+    assert not any(page(each, "x").moved for each in seen)
+
+
+def test_what_cannot_be_run_is_said_and_the_next_runs(host: HostBackend) -> None:
+    good = flat("A write x 7\nA munmap x y")
+    apart = Program(good.processes, good.pages, (0, 1), good.actions)
+    with pytest.raises(RunFailed, match="munmap names 2 pages in a row that do not lie side by side"):
+        host.run(apart)
+    with pytest.raises(RunFailed, match="step_seconds is a number up to 600"):
+        host.run(good, step_seconds=1000)
+    assert results(host.run(good)) == ["ok", "ok"]
+
+
+# What it leaves behind
+
+
+def agent_of(backend: HostBackend) -> int:
+    return backend._agent.pid
+
+
+def descendants(pid: int) -> list[int]:
+    """The litmus processes of an agent: all of its children that run the stub."""
+    found = []
+    with contextlib.suppress(FileNotFoundError):
+        for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+            with contextlib.suppress(OSError):
+                if Path(f"/proc/{child}/maps").read_text().startswith("00400000-00401000"):
+                    found.append(child)
+    return found
+
+
+def gone(pids: list[int]) -> bool:
+    """They end, or are zombies that nobody reaps."""
+    for _ in range(500):
+        states = []
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                states.append(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0])
+        if all(state == "Z" for state in states):
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def settings() -> dict[str, str]:
+    files = {name: Path(ksm.DIRECTORY, name).read_text() for name in ksm.TOUCHED if ksm.has(name)}
+    return files | {"cpus": str(os.sched_getaffinity(ksm.find()))}
+
+
+LONG = "A write x 7\nA madvise x y mergeable\nA fork B\n" + "- ksm scan 1\nB write y 1\n" * 60
+
+
+@pytest.fixture
+def alone(host: HostBackend) -> Iterator[None]:
+    """The module's agent gives the machine back, and takes it again when it is next asked."""
+    host.close()
+    yield
+    host.__init__()  # type: ignore[misc]
+
+
+@pytest.mark.needs("ksm")
+def test_settings_are_changed_while_it_runs_and_put_back_by_close(alone: None) -> None:
+    before = settings()
+    with HostBackend() as backend:
+        backend.run(flat("A madvise x mergeable\n- ksm scan 1\n- ksm set use_zero_pages 1\n- ksm set max_page_sharing 10"))
+        during = settings()
+        litmus_processes = descendants(agent_of(backend))
+    assert during != before
+    assert during["run"].strip() == "1"
+    assert settings() == before
+    assert litmus_processes
+    assert gone(litmus_processes)
+
+
+@pytest.mark.needs("ksm")
+def test_kills_at_any_moment_leave_no_process_and_no_changed_setting(alone: None) -> None:
+    before = settings()
+    moments = random.Random(1)
+    for _ in range(10):
+        backend = HostBackend()
+        agent = agent_of(backend)
+        backend._send({"run": flat(LONG).wire()})
+        for _ in range(moments.randrange(1, 120)):
+            backend._receive()
+        processes = descendants(agent)
+        os.kill(agent, signal.SIGKILL)
+        with pytest.raises(LostBackend, match="the agent ended"):
+            while True:
+                backend._receive()
+        backend.close()
+        assert settings() == before
+        assert gone([agent, *processes])
+
+
+RUNNER = """
+import sys
+from breakcow.backend.host import HostBackend
+from breakcow.litmus.program import Action, Program
+actions = (Action("A", "mergeable", 0, 1, 0, 0),) + (Action("-", "ksm_scan", 0, 0, 20, 0),) * 200
+backend = HostBackend()
+print(backend._agent.pid, flush=True)
+backend.run(Program(("A",), ("x",), (0,), (actions[0],)))
+print("ready", flush=True)
+while True:
+    backend.run(Program(("A",), ("x",), (0,), actions))
+"""
+
+
+@pytest.mark.needs("ksm")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_runner_that_is_killed_leaves_nothing(alone: None, how: signal.Signals) -> None:
+    before = settings()
+    runner = subprocess.Popen([sys.executable, "-c", RUNNER], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert runner.stdout
+    agent = int(runner.stdout.readline())
+    assert runner.stdout.readline() == "ready\n"
+    processes = descendants(agent)
+    runner.send_signal(how)
+    runner.wait()
+    runner.stdout.close()
+    assert gone([agent, *processes])
+    with HostBackend() as backend:  # waits for the lock, which the watcher holds until all is put back
+        backend.run(flat("A madvise x mergeable"))
+    assert settings() == before
+
+
+@pytest.mark.needs("ksm")
+def test_two_runs_wait_for_each_other_and_say_so(alone: None) -> None:
+    said: list[str] = []
+    first = HostBackend()
+    first.run(flat("A write x 1"))
+    with HostBackend(said.append) as second:
+        second._send({"run": flat("A write x 2").wire()})
+        notice = second._answers.readline()
+        assert b"another run of breakcow" in notice
+        first.close()
+        assert b'"content":2' in second._answers.readline()
+        assert b"done" in second._answers.readline()
+        second._idle = True
+
+
+def test_a_step_that_hangs_is_an_outcome_and_its_processes_are_gone(host: HostBackend) -> None:
+    agent = agent_of(host)
+    host.run(flat("A write x 1"))
+    host._send({"run": flat("A write x 1\n" + "A fork B\n" + "A write x 2\n" * 150).wire(), "step_seconds": 0.3})
+    host._receive()
+    processes = descendants(agent)
+    for process in processes[1:]:  # the first is the one that all are forked from
+        os.kill(process, signal.SIGSTOP)
+    answers = []
+    while "done" not in (answer := host._receive()):
+        answers.append(answer)
+    host._idle = True
+    assert answers[-1]["outcome"] == {"result": "hang"}
+    assert {seen["state"] for seen in answers[-1]["processes"].values()} == {"killed"}  # type: ignore[attr-defined]
+    assert gone(processes[1:])
+    assert results(host.run(flat("A write x 1"))) == ["ok"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b"7",
+        b'{"run": 7}',
+        b'{"run": {}, "nonce": "zz"}',
+        b"\xff\xfe",
+        b"[" * 100000,
+        b'{"x":' * 50000,
+        b'{"run":{"pages":[]}}',
+    ],
+)
+def test_a_hostile_request_is_answered_with_a_sentence(host: HostBackend, line: bytes) -> None:
+    host._requests.write(line + b"\n")
+    host._requests.flush()
+    with pytest.raises(RunFailed):
+        host._receive()
+    assert results(host.run(flat("A write x 1"))) == ["ok"]
+
+
+def test_an_agent_that_is_gone_is_said(alone: None) -> None:
+    backend = HostBackend()
+    os.kill(agent_of(backend), signal.SIGKILL)
+    with pytest.raises(LostBackend):
+        backend.probe()
+    backend.close()
+
+
+def test_other_machines_and_users_get_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "system", lambda: "Darwin")
+    with HostBackend() as backend:
+        found = backend.probe()
+        assert set(found.abilities) == set(litmus.REQUIREMENTS)
+        assert all("Darwin" in sentence for sentence in found.abilities.values())
+        with pytest.raises(LostBackend, match="Darwin"):
+            backend.run(flat("A write x 1"))
