@@ -1,5 +1,6 @@
 """The promises, checked on what any backend observed: the ghost follows the program, the observation stands in for the state."""
 
+import errno
 from dataclasses import dataclass
 
 from breakcow.backend.observation import Observation, Outcome, PageSeen, ProcessSeen
@@ -15,7 +16,6 @@ from breakcow.mm.schema import Bounds, State
 
 NUMBER = {verb.name: number for number, verb in enumerate(VERBS)}
 RESULT = {word: number for number, word in RESULTS.items()}
-FAILED = -1  # any errno: the promises ask only whether an operation succeeded
 UNSEEN = -2  # a content that cannot be read, see promises.holds_value()
 
 
@@ -83,7 +83,7 @@ def _show(state: State, program: Program, seen: Observation) -> None:
 
 
 def _show_outcome(target: object, outcome: Outcome) -> None:
-    target.result = RESULT.get(outcome.result, FAILED)  # type: ignore[attr-defined]
+    target.result = RESULT.get(outcome.result) or -getattr(errno, outcome.result, 0)  # type: ignore[attr-defined]
     target.value = UNSEEN if outcome.value is None else outcome.value  # type: ignore[attr-defined]
 
 

@@ -117,12 +117,6 @@ BEHAVIOURS = (
         'Linux kernel commit 0cef0bb836e3 ("mm: clear uffd-wp PTE/PMD state on mremap()") (in v6.13), backported',
     ),
     Behaviour(
-        "mremap_many_vmas",
-        "mremap() may move a range of several vmas",
-        ("no", "yes"),
-        "between v6.12 and v7.2: mm/mremap.c",
-    ),
-    Behaviour(
         "fork_copies_uffd_wp",
         "fork copies the entries of a registered vma that never had an anonymous page",
         ("no", "yes"),

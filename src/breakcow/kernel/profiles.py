@@ -68,8 +68,8 @@ _6_12 = _6_1 | {
     "uffd_wp_async": 1,
     "io_uring_unlockable": 1,
 }
-_6_18 = _6_12 | {"mremap_many_vmas": 1, "mem_soft_dirty": 0}
-_7_2 = _6_12 | {"mremap_many_vmas": 1, "proc_mem_force": 0}
+_6_18 = _6_12 | {"mem_soft_dirty": 0}
+_7_2 = _6_12 | {"proc_mem_force": 0}
 
 PROFILES = {
     name: Profile(name, release, values)

@@ -52,7 +52,7 @@ VERBS = (
     Verb("populate_read", "madvise {range} populate_read", "madvise.populate_read", "MADV_POPULATE_READ"),
     Verb("populate_write", "madvise {range} populate_write", "madvise.populate_write", "MADV_POPULATE_WRITE"),
     Verb("mprotect", "mprotect {range} {prot}", "mprotect.mprotect", "mprotect(2)"),
-    Verb("mremap", "mremap {range}", "mremap.mremap", "mremap(2) to a fresh address; the page keeps its name"),
+    Verb("mremap", "mremap {each}", "mremap.mremap", "mremap(2) to a fresh address; the page keeps its name"),
     Verb("munmap", "munmap {range}", "vma.munmap", "munmap(2)"),
     Verb("fork", "fork {process}", "fork.fork", "fork(2); the child gets the name"),
     Verb("exit", "exit", "fork.do_exit", "exit(2)"),

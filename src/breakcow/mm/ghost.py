@@ -9,6 +9,7 @@ from typing import Any
 from breakcow.mm.actions import VERB, VERBS
 from breakcow.mm.flags import (
     BLOCKED,
+    ENOMEM,
     EVENT_PAGEFAULT_WP,
     OK,
     UFFD_FEATURE_EVENT_FORK,
@@ -70,12 +71,21 @@ def follow(s: State, verb: int, p: int, v: int, n: int, c: int) -> None:
     check_events(s, verb, p, v, n)
     if s.step.result == BLOCKED:
         remember(s, verb, p, v, n, c)
-    elif s.step.result == OK:
+    elif s.step.result == OK or (verb == DONTNEED and s.step.result == -ENOMEM):  # a hole ends madvise() last of all
         complete(s, verb, p, v, n, c, s.step.value)
+    elif verb == UFFD_PROTECT or verb == UFFD_RELEASE:
+        failed_half_way(s, p, v, n)
     for q in range(s.proc.shape[0]):
         if s.resumed[q].ended:
-            resume(s, q)
+            complete_pending(s, q)
     look(s)
+
+
+def failed_half_way(s: State, p: int, v: int, n: int) -> None:
+    """UFFDIO_WRITEPROTECT that failed may have changed the first vmas of the range: the program knows by their bits which."""
+    for w in range(v, v + n):
+        if s.seen.uffd_wp and s.ghost[p, w].registered:
+            s.ghost[p, w].armed = s.pte[p, w].uffd_wp
 
 
 def remember(s: State, verb: int, p: int, v: int, n: int, c: int) -> None:
@@ -89,7 +99,7 @@ def remember(s: State, verb: int, p: int, v: int, n: int, c: int) -> None:
     proc.pending_argument = c
 
 
-def resume(s: State, p: int) -> None:
+def complete_pending(s: State, p: int) -> None:
     """An operation that slept has ended."""
     proc = s.proc[p]
     if proc.pending_verb and s.resumed[p].result == OK:
@@ -123,7 +133,7 @@ def stores(verb: int) -> int:
 def complete(s: State, verb: int, p: int, v: int, n: int, c: int, value: int) -> None:
     """What a successful operation means to the program."""
     if verb == FORK:
-        fork(s, p, c)
+        inherit(s, p, c)
     elif verb == KSM_SCAN or verb == KSM_RUN:
         administrator(s, verb, c)
     elif verb == UFFD_OPEN:
@@ -246,7 +256,7 @@ def uffd_open(s: State, p: int, c: int) -> None:
     proc.event_remap = 1 if c & UFFD_FEATURE_EVENT_REMAP else 0
 
 
-def fork(s: State, p: int, c: int) -> None:
+def inherit(s: State, p: int, c: int) -> None:
     """The child inherits the values and the dirt; the protection only with UFFD_FEATURE_EVENT_FORK; pins and pipes never."""
     follows = s.proc[p].event_fork
     s.proc[c].async_wp = s.proc[p].async_wp

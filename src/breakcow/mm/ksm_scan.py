@@ -243,9 +243,14 @@ def try_to_merge_one_page(s: State, p: int, v: int, kpage: int) -> int:
 
 
 def write_protect_page(s: State, p: int, v: int) -> int:
-    """write_protect_page(): clean, read-only, not exclusive; 0 if anybody but the page tables holds a reference."""
+    """write_protect_page(): clean, read-only, not exclusive; 0 if anybody but the page tables holds a reference.
+
+    A KSM page fails at once: page_address_in_vma() asks for its anon_vma, and it has none.
+    """
     pte = s.pte[p, v]
     page = s.page[pte.frame]
+    if page.ksm:
+        return 0
     if pte.write or pte.dirty or page.exclusive:
         if page.refs or page_maybe_dma_pinned(s, pte.frame):
             return 0

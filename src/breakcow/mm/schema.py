@@ -265,11 +265,11 @@ class State:
         return twin
 
 
-def dtype(bounds: Bounds, behaviours: tuple[str, ...]) -> Any:
-    """The NumPy record type of the same state, the behaviours of the kernel included (NumPy is imported here)."""
+def dtype(bounds: Bounds) -> Any:
+    """The NumPy record type of the same state (NumPy is imported here); the behaviours of the kernel are constants of the code."""
     import numpy as np
 
-    fields: list[Any] = [("kernel", [(name, "i1") for name in behaviours])]
+    fields: list[Any] = []
     for name, (record, axes) in LAYOUT.items():
         cells = [(field, f"i{bits // 8}") for field, (bits, _) in RECORDS[record].items()]
         fields.append((name, cells, bounds.shape(axes)) if axes else (name, cells))

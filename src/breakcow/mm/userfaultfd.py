@@ -81,22 +81,47 @@ def userfaultfd_register(s: State, p: int, v: int, n: int, c: int) -> int:
     err = context(s, p)
     if err:
         return err
-    if not s.vma[p, v].mapped:
-        return -EINVAL
+    found = 0
     for w in range(v, v + n):
         if s.vma[p, w].mapped:
             s.vma[p, w].registered = 1
-    return OK
+            found = 1
+    return OK if found else -EINVAL
 
 
 def writeprotect_on(s: State, p: int, v: int, n: int, c: int) -> int:
-    """UFFDIO_WRITEPROTECT with UFFDIO_WRITEPROTECT_MODE_WP, mwriteprotect_range()."""
-    err = writeprotect_range(s, p, v, n)
+    """UFFDIO_WRITEPROTECT with UFFDIO_WRITEPROTECT_MODE_WP."""
+    return mwriteprotect_range(s, p, v, n, 1)
+
+
+def writeprotect_off(s: State, p: int, v: int, n: int, c: int) -> int:
+    """UFFDIO_WRITEPROTECT without MODE_WP: the protection goes and whoever waits in the range is woken."""
+    err = mwriteprotect_range(s, p, v, n, 0)
+    if err == OK:
+        wake_userfault(s, p, v, n)
+    return err
+
+
+def mwriteprotect_range(s: State, p: int, v: int, n: int, enable: int) -> int:
+    """mwriteprotect_range(): -ENOENT unless the range is registered. Since 6.4 vma by vma, and those before a bad one stay changed;
+    before, the whole range must lie in one vma."""
+    err = context(s, p)
     if err:
         return err
+    if not s.kernel.uffd_wp_many_vmas and (not s.vma[p, v].registered or vm_end(s, p, v) < v + n):
+        return -ENOENT
+    found = 0
     for w in range(v, v + n):
-        uffd_wp_protect_pte(s, p, w)
-    return OK
+        if not s.vma[p, w].mapped:
+            continue
+        if not s.vma[p, w].registered:
+            return -ENOENT
+        found = 1
+        if enable:
+            uffd_wp_protect_pte(s, p, w)
+        else:
+            uffd_wp_resolve_pte(s, p, w)
+    return OK if found else -ENOENT
 
 
 def uffd_wp_protect_pte(s: State, p: int, v: int) -> None:
@@ -108,17 +133,6 @@ def uffd_wp_protect_pte(s: State, p: int, v: int) -> None:
     elif pte_none(pte) and s.proc[p].features & (UFFD_FEATURE_WP_UNPOPULATED | UFFD_FEATURE_WP_ASYNC):
         pte.marker = 1
         pte.uffd_wp = 1
-
-
-def writeprotect_off(s: State, p: int, v: int, n: int, c: int) -> int:
-    """UFFDIO_WRITEPROTECT without MODE_WP: the protection goes and whoever waits in the range is woken."""
-    err = writeprotect_range(s, p, v, n)
-    if err:
-        return err
-    for w in range(v, v + n):
-        uffd_wp_resolve_pte(s, p, w)
-    wake_userfault(s, p, v, n)
-    return OK
 
 
 def uffd_wp_resolve_pte(s: State, p: int, v: int) -> None:
@@ -133,19 +147,6 @@ def uffd_wp_resolve_pte(s: State, p: int, v: int) -> None:
         pte.write = 1
 
 
-def writeprotect_range(s: State, p: int, v: int, n: int) -> int:
-    """The checks of userfaultfd_writeprotect() and mwriteprotect_range(): -ENOENT unless the range is registered, in one vma before 6.4."""
-    err = context(s, p)
-    if err:
-        return err
-    for w in range(v, v + n):
-        if not s.vma[p, w].mapped or not s.vma[p, w].registered:
-            return -ENOENT
-    if not s.kernel.uffd_wp_many_vmas and vm_end(s, p, v) < v + n:
-        return -ENOENT
-    return OK
-
-
 def wake_userfault(s: State, p: int, v: int, n: int) -> None:
     """wake_userfault(): every fault that sleeps in the range of this mm."""
     waiting = s.proc[p].waiting - 1
@@ -156,18 +157,20 @@ def wake_userfault(s: State, p: int, v: int, n: int) -> None:
 
 
 def userfaultfd_unregister(s: State, p: int, v: int, n: int, c: int) -> int:
-    """UFFDIO_UNREGISTER, userfaultfd_unregister(): the vmas are free again, sleepers are woken, and since 6.0 the bits are reset."""
+    """UFFDIO_UNREGISTER, userfaultfd_unregister(): the vmas are free again and since 6.0 the bits are reset.
+
+    Who sleeps in a write-protect fault of the range is not woken: the kernel wakes only for a range that was registered for missing pages.
+    """
     err = context(s, p)
     if err:
         return err
-    if not s.vma[p, v].mapped:
-        return -EINVAL
+    found = 0
     for w in range(v, v + n):
+        found |= s.vma[p, w].mapped
         if s.vma[p, w].registered and s.kernel.uffd_unregister_resets:
             uffd_wp_resolve_pte(s, p, w)
         s.vma[p, w].registered = 0
-    wake_userfault(s, p, v, n)
-    return OK
+    return OK if found else -EINVAL
 
 
 def userfaultfd_release(s: State, p: int, v: int, n: int, c: int) -> int:

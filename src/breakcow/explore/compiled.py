@@ -1,0 +1,143 @@
+"""The rules of `mm/` as one generated module that Numba compiles: the same functions, unchanged but for their imports and annotations.
+
+Numba's own cache is keyed by file and signature and would serve a stale callee, so each combination of source and kernel has a module of
+its own in the cache folder, named by what it was made from.
+"""
+
+import ast
+import hashlib
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from breakcow import mm
+from breakcow.kernel import Profile
+from breakcow.kernel.behaviours import NAMES
+from breakcow.mm import actions
+from breakcow.mm.actions import VERBS
+from breakcow.mm.schema import LAYOUT, RECORDS, Bounds, State, dtype
+
+ROOM = Path(mm.__file__).parent
+# callees first, so that every function is defined before it is compiled
+FILES = (
+    "flags page_alloc pgtable vma mprotect userfaultfd memory fault uaccess gup ksm_break ksm_tree ksm_scan ksm madvise mremap fork "
+    "task_mmu ghost dispatch step promises"
+).split()
+
+
+def cache_folder() -> Path:
+    """Where generated modules and what Numba makes of them are kept: breakcow/compiled under the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "breakcow" / "compiled"
+
+
+def source(profile: Profile) -> str:
+    """The generated module: every rule with the behaviours of `profile` written in as constants."""
+    parts = ["from numba import njit"]
+    parts += [f"{verb.name.upper()} = {number}" for number, verb in enumerate(VERBS)]
+    for file in FILES:
+        parts += list(_dispatch()) if file == "dispatch" else list(_functions(file, profile))
+    return "\n\n".join(parts) + "\n"
+
+
+def _dispatch() -> Iterator[str]:
+    """dispatch() as a chain of calls, one for each verb of the action table."""
+    lines = ["@njit(cache=True)", "def dispatch(s, verb, p, v, n, c):"]
+    for number, verb in enumerate(VERBS):
+        lines += [f"    if verb == {number}:", f"        return {verb.rule.split('.')[1]}(s, p, v, n, c)"]
+    yield "\n".join([*lines, "    return 0"])
+
+
+class _Plain(ast.NodeTransformer):
+    """Strip annotations and docstrings; put constants for `s.kernel.NAME`."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:  # noqa: N802 - ast's name
+        self.generic_visit(node)
+        node.returns = None
+        for argument in node.args.args:
+            argument.annotation = None
+        if ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+        node.decorator_list = [ast.parse("njit(cache=True)", mode="eval").body]
+        return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:  # noqa: N802 - ast's name
+        self.generic_visit(node)
+        if isinstance(node.value, ast.Attribute) and node.value.attr == "kernel" and node.attr in NAMES:
+            return ast.copy_location(ast.Constant(getattr(self.profile, node.attr)), node)
+        return node
+
+
+def _functions(file: str, profile: Profile) -> Iterator[str]:
+    """The constants and functions of one file of mm/, in order."""
+    tree = ast.parse((ROOM / f"{file}.py").read_text())
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            yield ast.unparse(ast.fix_missing_locations(_Plain(profile).visit(node)))
+        elif isinstance(node, ast.Assign) and file != "promises":
+            yield _constant(node)
+
+
+def _constant(node: ast.Assign) -> str:
+    """A module constant; the numbers of verbs are looked up now, for the table itself is not compiled."""
+    names = {"VERBS": VERBS, "VERB": actions.VERB}
+    text = ast.unparse(node)
+    return text if "VERB" not in text else f"{ast.unparse(node.targets[0])} = {eval(ast.unparse(node.value), names)}"  # noqa: S307
+
+
+def load(profile: Profile) -> ModuleType:
+    """The compiled module for `profile`, generated if it is not in the cache. Functions are compiled when they are first called."""
+    text = source(profile)
+    name = f"mm_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    path = cache_folder() / f"{name}.py"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(f".{os.getpid()}")
+        fresh.write_text(text)
+        fresh.rename(path)
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # Numba's cache finds its functions through it
+    spec.loader.exec_module(module)
+    return module
+
+
+def new_record(bounds: Bounds) -> Any:
+    """An array of one all-zero compiled state."""
+    import numpy as np
+
+    return np.zeros(1, dtype(bounds))
+
+
+def fill(record: Any, state: State) -> None:
+    """Copy a plain state into a compiled one."""
+    for name, (kind, axes) in LAYOUT.items():
+        for field in RECORDS[kind]:
+            plain = getattr(state, name)
+            if not axes:
+                record[name][field] = getattr(plain, field)
+            else:
+                record[name][field] = _grid([getattr(cell, field) for cell in plain.cells], state.bounds.shape(axes))
+
+
+def _grid(values: list[int], shape: tuple[int, ...]) -> Any:
+    import numpy as np
+
+    return np.array(values).reshape(shape)
+
+
+def pack(record: Any) -> tuple[int, ...]:
+    """The same tuple that `State.pack` gives for an equal plain state."""
+    packed: list[int] = []
+    for name, (kind, _) in LAYOUT.items():
+        columns = [record[name][field].ravel().tolist() for field in RECORDS[kind]]
+        packed += [int(value) for row in zip(*columns, strict=True) for value in row]
+    return tuple(packed)
