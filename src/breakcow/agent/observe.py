@@ -55,6 +55,7 @@ class Observer:
         self.contents = contents
         self.before: dict[Place, int] = {}
         self.frames: dict[int, Frame] = {}
+        self.ksm: dict[int, bool] = {}
 
     def observe(self, processes: Iterable[Process]) -> dict[str, Seen]:
         """The processes, as they are now."""
@@ -95,9 +96,10 @@ class Observer:
             for process in processes
             if process.alive
         ]
-        known = smaps.ksm_frames(mapped)
+        stayed = {pfn for place, pfn in now.items() if self.before.get(place) == pfn}
+        self.ksm = smaps.ksm_frames(mapped, {pfn: ksm for pfn, ksm in self.ksm.items() if pfn in stayed})
         for pfn, frame in self.frames.items():
-            frame.ksm = known.get(pfn)
+            frame.ksm = self.ksm.get(pfn)
 
     def _process(self, process: Process, entries: list[int]) -> Seen:
         seen: Seen = {"state": process.state}
