@@ -26,6 +26,7 @@ ARGUMENTS = {  # verb -> values that its argument can have; 0 alone for all othe
 }
 ONE_PAGE = (
     "write",
+    "mremap",
     "read",
     "copy_to_user",
     "mem_write",
