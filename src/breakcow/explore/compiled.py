@@ -23,10 +23,7 @@ from breakcow.mm.schema import LAYOUT, RECORDS, Bounds, State, dtype
 
 ROOM = Path(mm.__file__).parent
 # callees first, so that every function is defined before it is compiled
-FILES = (
-    "flags page_alloc pgtable vma mprotect userfaultfd memory fault uaccess gup ksm_break ksm_tree ksm_scan ksm madvise mremap fork "
-    "task_mmu ghost dispatch step promises"
-).split()
+FILES = ["flags", "page_alloc", "pgtable", "vma", "mprotect", "userfaultfd", "memory", "fault", "uaccess", "gup", "ksm_break", "ksm_tree", "ksm_scan", "ksm", "madvise", "mremap", "fork", "task_mmu", "ghost", "dispatch", "step", "promises"]
 
 
 def cache_folder() -> Path:
@@ -58,7 +55,7 @@ class _Plain(ast.NodeTransformer):
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:  # noqa: N802 - ast's name
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
         self.generic_visit(node)
         node.returns = None
         for argument in node.args.args:
@@ -68,7 +65,7 @@ class _Plain(ast.NodeTransformer):
         node.decorator_list = [ast.parse("njit(cache=True)", mode="eval").body]
         return node
 
-    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:  # noqa: N802 - ast's name
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
         self.generic_visit(node)
         if isinstance(node.value, ast.Attribute) and node.value.attr == "kernel" and node.attr in NAMES:
             return ast.copy_location(ast.Constant(getattr(self.profile, node.attr)), node)
@@ -89,7 +86,7 @@ def _constant(node: ast.Assign) -> str:
     """A module constant; the numbers of verbs are looked up now, for the table itself is not compiled."""
     names = {"VERBS": VERBS, "VERB": actions.VERB}
     text = ast.unparse(node)
-    return text if "VERB" not in text else f"{ast.unparse(node.targets[0])} = {eval(ast.unparse(node.value), names)}"  # noqa: S307
+    return text if "VERB" not in text else f"{ast.unparse(node.targets[0])} = {eval(ast.unparse(node.value), names)}"
 
 
 def load(profile: Profile) -> ModuleType:

@@ -7,6 +7,8 @@ from breakcow.mm.ghost import begin
 from breakcow.mm.schema import State
 
 FORK = VERBS.index(VERB["fork"])
+POPULATE_READ = VERBS.index(VERB["populate_read"])
+POPULATE_WRITE = VERBS.index(VERB["populate_write"])
 FIRST_UFFD = VERBS.index(VERB["uffd_register"])  # what the holder of the descriptor does, blocked process or not
 LAST_UFFD = VERBS.index(VERB["uffd_close"])
 FIRST_KERNEL = VERBS.index(VERB["ksm_scan"])
@@ -74,11 +76,14 @@ def may_act(s: State, verb: int, p: int, c: int) -> int:
 
 
 def fall_asleep(s: State, verb: int, p: int, v: int, n: int, c: int) -> None:
-    """Remember the operation that sleeps in handle_userfault(); it starts again from its beginning when it is woken."""
+    """Remember the operation that sleeps in handle_userfault(). Prefaulting goes on where it slept, all else starts again."""
     if verb >= FIRST_KERNEL:
         return
     proc = s.proc[p]
     proc.waiting = s.step.sleeps
+    if verb in (POPULATE_READ, POPULATE_WRITE):
+        n = v + n - (s.step.sleeps - 1)
+        v = s.step.sleeps - 1
     proc.verb = verb
     proc.first = v
     proc.count = n
@@ -108,7 +113,7 @@ def resume(s: State, p: int) -> None:
     s.step.value = 0
     result = dispatch(s, proc.verb, p, proc.first, proc.count, proc.argument)
     if result == BLOCKED:
-        proc.waiting = s.step.sleeps
+        fall_asleep(s, proc.verb, p, proc.first, proc.count, proc.argument)
         return
     s.resumed[p].ended = 1
     s.resumed[p].result = result
