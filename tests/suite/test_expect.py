@@ -154,3 +154,43 @@ def test_a_reason_says_where_and_what_beside_what() -> None:
     (reason,), _ = check(test, litmus.program(test), [seen(x=PAGE)])
     assert reason.sentence() == "line 7, A x: expected not ksm, observed frame 0, = 7, ksm, protected, mapped 2 times"
     assert (reason.step, reason.process, reason.page) == (0, "A", "x")
+
+
+def reason_of(claim: str, *observations: Observation) -> tuple[str, str, str]:
+    """(place, expected, observed) of the one claim that does not hold."""
+    pages = " ".join("xyz"[: len(observations)])
+    test = parsed(f"A  write {pages} 7\nA  expect {claim}")
+    ((reason,), _) = check(test, litmus.program(test), observations)
+    return f"{reason.process} {reason.page}".strip(), reason.expected, reason.observed
+
+
+@pytest.mark.parametrize(
+    ("claim", "words"),
+    [
+        ("same x y", ("A y", "the frame of A x", "frame 1")),
+        ("not same x z", ("A z", "another frame than A x", "frame 0")),
+        ("pinned x = 7", ("A x", "pinned = 7", "pinned = 3")),
+        ("spliced x = 7", ("A x", "spliced = 7", "not spliced")),
+        ("blocked", ("A", "blocked", "running")),
+        ("exited", ("A", "exited", "running")),
+        ("no event", ("", "no event", "event wp A x")),
+        ("event y", ("A y", "event", "event wp A x")),
+        ("not event x", ("A x", "no event", "event wp A x")),
+        ("counter ksm_merging_pages = 1", ("A", "ksm_merging_pages = 1", "ksm_merging_pages = 2")),
+        ("counter pages_shared = 1", ("", "pages_shared = 1", "pages_shared = 4")),
+    ],
+)
+def test_what_is_said_of_a_claim_that_does_not_hold(claim: str, words: tuple[str, str, str]) -> None:
+    pages = {name: PageSeen("page", frame) for name, frame in zip("xyz", (0, 1, 0), strict=True)}
+    process = ProcessSeen("running", pages, pinned={"x": 3}, merging=2)
+    assert reason_of(claim, Observation(OK, {"A": process}, events=(Event("wp", "A", "x"),), counters={"pages_shared": 4})) == words
+
+
+def test_what_is_said_of_what_is_gone_quiet_or_unseen() -> None:
+    gone = Observation(OK, {"A": ProcessSeen("killed")})
+    assert reason_of("same x y", gone) == ("A y", "the frame of A x", "A killed")
+    assert reason_of("not blocked", Observation(OK, {"A": ProcessSeen("blocked")})) == ("A", "not blocked", "blocked")
+    assert reason_of("event x", seen(x=PAGE)) == ("A x", "event", "no event")
+    test = parsed("A  write x 7\nA  expect dirty x, counter cow_ksm = 1")
+    _, unobserved = check(test, litmus.program(test), [seen(x=PAGE)])
+    assert unobserved == ["line 7: dirty of A x cannot be seen on this kernel", "line 7: cow_ksm = 1 cannot be seen on this kernel"]

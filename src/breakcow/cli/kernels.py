@@ -10,7 +10,7 @@ from breakcow.cli.say import OK, complain, epilogue, mention
 
 EXAMPLES = ("breakcow kernels list", "breakcow kernels fetch 5.10 6.1 6.12 7.2", "breakcow run --on vm:6.1")
 
-kernels = App(name="kernels", help="Fetch, build and list kernels for the virtual machine.", help_epilogue=epilogue(EXAMPLES))
+kernels = App(name="kernels", help="Fetch, list and remove kernels for the virtual machine.", help_epilogue=epilogue(EXAMPLES))
 
 
 @kernels.command(name="list")

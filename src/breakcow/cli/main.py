@@ -30,7 +30,7 @@ COMMANDS = {  # what each is for, and examples
     "diff": ("Show what changed between two recorded runs.", ("breakcow diff before.jsonl after.jsonl",)),
     "judge": ("Judge a recorded run again with today's rules and models.", ("breakcow judge run.jsonl",)),
     "doctor": ("Say what this machine can run and what it lacks.", ("breakcow doctor",)),
-    "kernels": ("Fetch, build and list kernels for the virtual machine.", ()),  # an application of its own, with its own examples
+    "kernels": ("Fetch, list and remove kernels for the virtual machine.", ()),  # an application of its own, with its own examples
 }
 
 

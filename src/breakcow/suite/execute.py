@@ -53,12 +53,12 @@ def on_kernel(name: str, trials: Sequence[Trial], stop: Event, notice: Callable[
                     left.pop(0)
                     failures = 0
                     yield record
-        except LostBackend as lost:
-            failures += 1
-            yield _lost(left.pop(0), name, lost)
         except UnavailableError as error:
             yield from (trial.record(name, "", "error", str(error)) for trial in left)
             return
+        except LostBackend as lost:
+            failures += 1
+            yield _lost(left.pop(0), name, lost)
     if failures == RESTARTS:
         yield from (trial.record(name, "", "error", f"not run: {name} was lost {RESTARTS} times in a row") for trial in left)
 
