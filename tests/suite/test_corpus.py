@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from breakcow.litmus import LitmusError
 from breakcow.suite import corpus
 from breakcow.suite.corpus import NotFoundError, select
 
@@ -72,3 +73,18 @@ def test_two_tests_of_one_name_are_refused(tests: Path) -> None:
 
 def test_the_corpus_of_this_repository_is_found() -> None:
     assert corpus.folder().name in {"corpus", "litmus"}
+
+
+def test_a_name_is_found_though_another_test_cannot_be_read(tests: Path) -> None:
+    (corpus.folder() / "ksm" / "bad.litmus").write_text("nonsense")
+    assert names("cow", "ksm/merge") == ["cow/fork-read", "cow/fork-write", "ksm/merge"]
+    with pytest.raises(LitmusError):
+        names("*/merge")
+
+
+def test_an_expanded_name(tests: Path) -> None:
+    (corpus.folder() / "own").mkdir()
+    (tests / "grid.litmus").rename(corpus.folder() / "own" / "grid.litmus")
+    assert names("own/grid") == ["own/grid[v=7]", "own/grid[v=8]"]
+    assert names("own/grid[v=8]") == ["own/grid[v=8]"]
+    assert names("own/grid*8]") == ["own/grid[v=8]"]

@@ -11,7 +11,9 @@ from breakcow.suite.trial import from_text
 
 
 def profile_of(record: Record) -> Profile:
-    """The profile of the record's kernel."""
+    """The profile of the record's kernel: as it was measured, or the nearest shipped one for a record without."""
+    if record.profile:
+        return Profile(record.kernel, record.kernel, {**profile_for(record.kernel).values, **record.profile})
     name = record.backend.removeprefix("model:")
     return PROFILES[name] if is_model(record.backend) and name in PROFILES else profile_for(record.kernel)
 

@@ -34,8 +34,7 @@ class Chosen(NamedTuple):
 
 def corpus() -> tuple[Chosen, ...]:
     """Every test of the corpus, by name. Raises NotFoundError, litmus.LitmusError."""
-    tests = [test for file in _files(folder()) for test in litmus.parse_file(file)]
-    return tuple(Chosen(test, test.name) for test in sorted(tests, key=lambda test: test.name))
+    return _read(_files(folder()))
 
 
 def select(words: Sequence[str]) -> tuple[Chosen, ...]:
@@ -46,10 +45,8 @@ def select(words: Sequence[str]) -> tuple[Chosen, ...]:
     if not words:
         return corpus()
     chosen: dict[str, Chosen] = {}
-    known: tuple[Chosen, ...] = ()
     for word in words:
-        known = known or (() if _is_path(word) else corpus())
-        for found in _of_path(Path(word)) if _is_path(word) else named(known, word):
+        for found in _of_path(Path(word)) if _is_path(word) else named(_read(_candidates(word)), word):
             if chosen.setdefault(found.test.name, found).test != found.test:
                 raise NotFoundError(f"{found.word}: a test called {found.test.name} is already chosen: names must be unique in a run")
     return tuple(chosen.values())
@@ -67,6 +64,21 @@ def named(tests: Iterable[Chosen], word: str) -> tuple[Chosen, ...]:
     near = difflib.get_close_matches(word, known, n=3, cutoff=0.5) or [name for name in known if word in name][:3]
     hint = f"did you mean {', '.join(near)}?" if near else "`breakcow run --list` shows all of them"
     raise NotFoundError(f"no test is called {word!r}: {hint}")
+
+
+def _candidates(word: str) -> list[Path]:
+    """The files of the corpus that can hold what `word` names: a test's name is its file's, so that others need not be read."""
+    path = folder() / word.partition("[")[0].rstrip("/")
+    file = path.with_name(path.name + SUFFIX)
+    if file.is_file():
+        return [file]
+    return _files(path if path.is_dir() else folder())
+
+
+def _read(paths: Iterable[Path]) -> tuple[Chosen, ...]:
+    """The tests of files of the corpus, by name."""
+    tests = [test for file in paths for test in litmus.parse_file(file)]
+    return tuple(Chosen(test, test.name) for test in sorted(tests, key=lambda test: test.name))
 
 
 def _is_path(word: str) -> bool:

@@ -11,11 +11,12 @@ import msgspec
 from breakcow import litmus
 from breakcow.backend.abilities import Abilities
 from breakcow.backend.errors import LostBackend
+from breakcow.backend.measure import measure
 from breakcow.backend.model import ModelBackend
 from breakcow.backend.observation import Observation
 from breakcow.backend.vm.cache import UnavailableError
 from breakcow.backend.vm.console import trouble
-from breakcow.kernel import PROFILES, Profile, profile_for
+from breakcow.kernel import PROFILES, Profile
 from breakcow.suite.backends import Kernel, kernel
 from breakcow.suite.judge import Judgement, judge
 from breakcow.suite.record import VERDICTS, Record
@@ -48,8 +49,9 @@ def on_kernel(name: str, trials: Sequence[Trial], stop: Event, notice: Callable[
         try:
             with kernel(name, notice) as machine:
                 abilities = machine.probe()
+                profile = measure(machine).profile
                 while left and not stop.is_set():
-                    record = _try(left[0], machine, abilities)
+                    record = _try(left[0], machine, abilities, profile)
                     left.pop(0)
                     failures = 0
                     yield record
@@ -70,18 +72,19 @@ def _lost(trial: Trial, name: str, lost: LostBackend) -> Record:
     return msgspec.structs.replace(trial.record(name, "", verdict, why), observations=lost.observations, console=lost.console)
 
 
-def _try(trial: Trial, machine: Kernel, abilities: Abilities) -> Record:
-    """One trial on an open kernel. Raises LostBackend."""
+def _try(trial: Trial, machine: Kernel, abilities: Abilities, profile: Profile) -> Record:
+    """One trial on an open kernel, compared with the model of its measured profile. Raises LostBackend."""
     start = time.perf_counter()
     lacking = lacks(trial, abilities)
     if lacking:
         return trial.record(machine.name, abilities.release, "skip", lacking)
     seen = machine.run(trial.program)
     try:
-        judgement = on_profile(trial, seen, abilities.release, profile_for(abilities.release))
+        judgement = on_profile(trial, seen, abilities.release, profile)
     except Exception as error:
         judgement = Judgement("error", our_bug(error))
-    return _record(trial, machine.name, abilities.release, judgement, seen, start)
+    record = _record(trial, machine.name, abilities.release, judgement, seen, start)
+    return msgspec.structs.replace(record, profile=profile.values)
 
 
 def on_profile(trial: Trial, seen: tuple[Observation, ...], release: str, profile: Profile) -> Judgement:

@@ -47,6 +47,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     why: the verdict in one sentence, empty for ok. sha256: of `text`. source: what the command line calls the test.
     text: the test in canonical form; line numbers in reasons are lines of it.
     reasons: all that is not as it should be, in order of steps. unobserved: claims that this kernel cannot show: neither kept nor broken.
+    profile: the behaviours measured on a real kernel, as the model was asked for; empty for a model.
     observations: one for each action; fewer, or none, if the run ended early. console: of a kernel that was lost, since the test began.
     seconds: wall time, the only field that differs between runs.
     """
@@ -61,6 +62,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     why: str = ""
     reasons: tuple[Reason, ...] = ()
     unobserved: tuple[str, ...] = ()
+    profile: dict[str, int] = {}
     observations: tuple[Observation, ...] = ()
     console: str = ""
     seconds: float = 0.0
