@@ -2,6 +2,8 @@
 
 import errno
 
+import msgspec
+
 from breakcow.backend.observation import Event, Observation, Outcome, PageSeen, ProcessSeen
 from breakcow.litmus.program import Program
 from breakcow.mm.flags import BLOCKED, BUSY, EVENT_FORK, EVENT_PAGEFAULT_WP, OK, PROCESS_NONE, PROCESS_RUNNING, SIGBUS, SIGSEGV, ZERO_PAGE
@@ -92,17 +94,24 @@ def _page(s: State, p: int, v: int, labels: dict[int, int], before: Frames) -> P
         return PageSeen("unmapped")
     if not pte.present:
         return PageSeen("marker" if pte.marker else "none", uffd_wp=bool(pte.marker), soft_dirty=_soft_dirty(s, p, v))
-    bits = {"uffd_wp": bool(pte.uffd_wp), "soft_dirty": _soft_dirty(s, p, v), "writable": bool(pte.write), "dirty": bool(pte.dirty)}
-    if pte.frame == ZERO_PAGE:
-        return PageSeen("zero", ksm=False, **bits)
+    anon = pte.frame != ZERO_PAGE
+    seen = PageSeen(
+        "page" if anon else "zero",
+        ksm=False,
+        uffd_wp=bool(pte.uffd_wp),
+        soft_dirty=_soft_dirty(s, p, v),
+        writable=bool(pte.write),
+        dirty=bool(pte.dirty),
+    )
+    if not anon:
+        return seen
     page = s.page[pte.frame]
-    return PageSeen(
-        "page",
+    return msgspec.structs.replace(
+        seen,
         frame=labels[pte.frame],
         moved=(p, v) in before and before[p, v] != pte.frame,
         content=page.content,
         mapcount=page.mapcount,
         ksm=bool(page.ksm),
         exclusive=bool(page.exclusive),
-        **bits,
     )

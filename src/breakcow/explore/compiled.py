@@ -23,7 +23,10 @@ from breakcow.mm.schema import LAYOUT, RECORDS, Bounds, State, dtype
 
 ROOM = Path(mm.__file__).parent
 # callees first, so that every function is defined before it is compiled
-FILES = ["flags", "page_alloc", "pgtable", "vma", "mprotect", "userfaultfd", "memory", "fault", "uaccess", "gup", "ksm_break", "ksm_tree", "ksm_scan", "ksm", "madvise", "mremap", "fork", "task_mmu", "ghost", "dispatch", "step", "promises"]
+FILES = (
+    *("flags", "page_alloc", "pgtable", "vma", "mprotect", "userfaultfd", "memory", "fault", "uaccess", "gup", "ksm_break", "ksm_tree"),
+    *("ksm_scan", "ksm", "madvise", "mremap", "fork", "task_mmu", "ghost", "dispatch", "step", "promises"),
+)
 
 
 def cache_folder() -> Path:

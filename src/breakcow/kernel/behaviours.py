@@ -69,6 +69,12 @@ BEHAVIOURS = (
         "between v6.1 and v6.12: should_skip_rmap_item() in mm/ksm.c",
     ),
     Behaviour(
+        "ksm_fork_copies_merging",
+        "a child starts with its parent's ksm_merging_pages",
+        ("no", "yes"),
+        "seen on 5.19 to 6.17: dup_mm() copies the whole mm_struct and mm_init() did not reset the counter",
+    ),
+    Behaviour(
         "fault_orig_pte_valid",
         "faults carry FAULT_FLAG_ORIG_PTE_VALID (0x800), so the warning prints 881 and not 81",
         ("no", "yes"),

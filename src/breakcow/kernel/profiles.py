@@ -42,6 +42,7 @@ _OLDEST = dict.fromkeys(NAMES, 0) | {
 }
 _6_1 = _OLDEST | {
     "break_ksm_misses_protnone": 1,
+    "ksm_fork_copies_merging": 1,
     "wp_reuse": _words("wp_reuse", "exclusive"),
     "gup_unshare": 1,
     "fault_orig_pte_valid": 1,
@@ -54,6 +55,7 @@ _6_1 = _OLDEST | {
 _6_12 = _6_1 | {
     "break_ksm": _words("break_ksm", "unshare"),
     "break_ksm_misses_protnone": 0,
+    "ksm_fork_copies_merging": 0,
     "unshare_zero_page": 1,
     "ksm_zero_pages_unmerge": 1,
     "ksm_checksum_first": 1,
@@ -68,6 +70,7 @@ _6_12 = _6_1 | {
     "uffd_wp_async": 1,
     "io_uring_unlockable": 1,
 }
+_6_1_192 = _6_1 | {"uffd_close_resets": 1, "mremap_clears_uffd_wp": 1}  # by backports
 _6_18 = _6_12 | {"mem_soft_dirty": 0}
 _7_2 = _6_12 | {"proc_mem_force": 0}
 
@@ -76,6 +79,7 @@ PROFILES = {
     for name, release, values in (
         ("5.10", "5.10.223", _OLDEST),
         ("6.1", "6.1.170", _6_1),
+        ("6.1.192", "6.1.192", _6_1_192),
         ("6.12", "6.12.107", _6_12),
         ("6.18", "6.18.44", _6_18),
         ("7.2", "7.2.13", _7_2),

@@ -13,7 +13,7 @@ from breakcow.mm.page_alloc import page_maybe_dma_pinned, put_page
 from breakcow.mm.pgtable import copy_pte, is_anon_page, is_ksm_zero_pte, pte_mkdirty, zap_pte
 from breakcow.mm.schema import State
 from breakcow.mm.userfaultfd import queue_event
-from breakcow.mm.vma import anon_vma
+from breakcow.mm.vma import anon_vma, same_vma
 
 
 def fork(s: State, p: int, v: int, n: int, c: int) -> int:
@@ -25,6 +25,9 @@ def fork(s: State, p: int, v: int, n: int, c: int) -> int:
         dup_userfaultfd(s, p, c)
     for w in range(s.vma.shape[1]):
         copy_vma_flags(s, p, c, w)
+    for w in range(s.vma.shape[1] - 1):
+        if not same_vma(s, p, w, w + 1) and anon_vma(s, p, w) and anon_vma(s, p, w + 1):
+            s.vma[c, w].seam = 1  # anon_vma_fork() gives each of the two an anon_vma of its own
     for w in range(s.vma.shape[1]):
         if vma_needs_copy(s, p, c, w):
             copy_present_pte(s, p, c, w)

@@ -60,6 +60,8 @@ def ksm_enter(s: State, p: int) -> None:
 
 def ksm_fork(s: State, p: int, c: int) -> None:
     """ksm_fork(): a child of a listed mm is listed too."""
+    if s.kernel.ksm_fork_copies_merging:
+        s.proc[c].merging = s.proc[p].merging  # dup_mm()
     if s.proc[p].entered:
         ksm_enter(s, c)
 

@@ -4,6 +4,7 @@ from breakcow.mm.flags import (
     BUSY,
     EINVAL,
     ENOENT,
+    ENOMEM,
     ESRCH,
     EVENT_PAGEFAULT_WP,
     FAULT_FLAG_ALLOW_RETRY,
@@ -68,17 +69,17 @@ def new_userfaultfd(s: State, p: int, v: int, n: int, c: int) -> int:
     return OK
 
 
-def context(s: State, p: int) -> int:
-    """OK if process `p` has a userfaultfd and a living mm; -ESRCH as the ioctls say when the mm is gone."""
+def context(s: State, p: int, gone: int) -> int:
+    """OK if process `p` has a userfaultfd and a living mm (mmget_not_zero()); the errno `gone` where the mm is gone."""
     proc = s.proc[p]
     if not proc.uffd:
         return BUSY
-    return OK if proc.state == PROCESS_RUNNING else -ESRCH
+    return OK if proc.state == PROCESS_RUNNING else -gone
 
 
 def userfaultfd_register(s: State, p: int, v: int, n: int, c: int) -> int:
     """UFFDIO_REGISTER in write-protect mode, userfaultfd_register(): flags of the vmas; no entry changes."""
-    err = context(s, p)
+    err = context(s, p, ENOMEM)
     if err:
         return err
     found = 0
@@ -105,7 +106,7 @@ def writeprotect_off(s: State, p: int, v: int, n: int, c: int) -> int:
 def mwriteprotect_range(s: State, p: int, v: int, n: int, enable: int) -> int:
     """mwriteprotect_range(): -ENOENT unless the range is registered. Since 6.4 vma by vma, and those before a bad one stay changed;
     before, the whole range must lie in one vma."""
-    err = context(s, p)
+    err = context(s, p, ESRCH)
     if err:
         return err
     if not s.kernel.uffd_wp_many_vmas and (not s.vma[p, v].registered or vm_end(s, p, v) < v + n):
@@ -161,7 +162,7 @@ def userfaultfd_unregister(s: State, p: int, v: int, n: int, c: int) -> int:
 
     Who sleeps in a write-protect fault of the range is not woken: the kernel wakes only for a range that was registered for missing pages.
     """
-    err = context(s, p)
+    err = context(s, p, ENOMEM)
     if err:
         return err
     found = 0

@@ -9,7 +9,7 @@ def same_vma(s: State, p: int, v: int, w: int) -> int:
     """True if the neighbouring pages `v` and `w` lie in one vma: contiguous, and no flag keeps them apart (VM_SOFTDIRTY does not)."""
     a = s.vma[p, v]
     b = s.vma[p, w]
-    if not a.mapped or not b.mapped or a.area != b.area:
+    if not a.mapped or not b.mapped or a.area != b.area or s.vma[p, min(v, w)].seam:
         return 0
     return 1 if a.prot == b.prot and a.mergeable == b.mergeable and a.registered == b.registered else 0
 
