@@ -49,7 +49,7 @@ def lacking(profile: Profile) -> dict[str, str]:
     """Requirement -> why the kernel of `profile` cannot meet it; "" where it can."""
     needs = {
         "soft-dirty": ("mem_soft_dirty", "the kernel is built without CONFIG_MEM_SOFT_DIRTY"),
-        "ksm-zero-pages": ("", ""),
+        "ksm-zero-pages": ("ksm_zero_pages_unmerge", "the kernel does not count the zero pages that KSM placed"),
         "uffd-user-mode-only": ("uffd_user_mode_only", "the kernel has no UFFD_USER_MODE_ONLY"),
         "uffd-wp-unpopulated": ("uffd_wp_unpopulated", "the kernel has no UFFD_FEATURE_WP_UNPOPULATED"),
         "uffd-wp-async": ("uffd_wp_async", "the kernel has no UFFD_FEATURE_WP_ASYNC"),
