@@ -6,12 +6,24 @@ import msgspec
 
 from breakcow.backend.observation import Event, Observation, Outcome, PageSeen, ProcessSeen
 from breakcow.litmus.program import Program
-from breakcow.mm.flags import BLOCKED, BUSY, EVENT_FORK, EVENT_PAGEFAULT_WP, OK, PROCESS_NONE, PROCESS_RUNNING, SIGBUS, SIGSEGV, ZERO_PAGE
+from breakcow.mm.flags import (
+    BLOCKED,
+    BUSY,
+    EVENT_FORK,
+    EVENT_PAGEFAULT_WP,
+    EVENT_REMAP,
+    OK,
+    PROCESS_NONE,
+    PROCESS_RUNNING,
+    SIGBUS,
+    SIGSEGV,
+    ZERO_PAGE,
+)
 from breakcow.mm.promises import soft_dirty
 from breakcow.mm.schema import State
 
 RESULTS = {OK: "ok", BLOCKED: "blocked", SIGBUS: "SIGBUS", SIGSEGV: "SIGSEGV", BUSY: "busy"}
-EVENTS = {EVENT_PAGEFAULT_WP: "wp", EVENT_FORK: "fork"}
+EVENTS = {EVENT_PAGEFAULT_WP: "wp", EVENT_FORK: "fork", EVENT_REMAP: "remap"}
 LOADS = {"read", "process_vm_readv"}
 Frames = dict[tuple[int, int], int]
 
@@ -60,7 +72,7 @@ def _outcome(number: int, value: int, verb: str) -> Outcome:
 
 def _event(s: State, k: int, program: Program) -> Event:
     event = s.event[k]
-    page = program.pages[event.page] if event.kind == EVENT_PAGEFAULT_WP else ""
+    page = "" if event.kind == EVENT_FORK else program.pages[event.page]
     return Event(EVENTS[event.kind], program.processes[event.process], page)
 
 

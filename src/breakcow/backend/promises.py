@@ -8,7 +8,7 @@ from breakcow.backend.observe import RESULTS
 from breakcow.kernel import PROFILES
 from breakcow.litmus.program import Action, Program
 from breakcow.mm.actions import VERBS
-from breakcow.mm.flags import EVENT_FORK, EVENT_PAGEFAULT_WP, PROCESS_EXITED, PROCESS_RUNNING
+from breakcow.mm.flags import EVENT_PAGEFAULT_WP, PROCESS_EXITED, PROCESS_RUNNING
 from breakcow.mm.ghost import begin, follow
 from breakcow.mm.pgtable import pte_clear
 from breakcow.mm.promises import PROMISES, broken_on_page
@@ -65,7 +65,7 @@ def _show(state: State, program: Program, seen: Observation) -> None:
     _show_outcome(state.step, seen.outcome)
     state.step.events = min(len(seen.events), state.event.shape[0])
     for k, event in enumerate(seen.events[: state.event.shape[0]]):
-        state.event[k].kind = EVENT_PAGEFAULT_WP if event.kind == "wp" else EVENT_FORK
+        state.event[k].kind = EVENT_PAGEFAULT_WP if event.kind == "wp" else 0  # the others say nothing of a page's protection
         state.event[k].process = program.processes.index(event.process)
         state.event[k].page = program.pages.index(event.page) if event.page else 0
     pages = [page for process in seen.processes.values() for page in process.pages.values()]

@@ -183,10 +183,10 @@ def referenced(s: State, verb: int, p: int, v: int, c: int) -> None:
     if verb == UNPIN:
         ghost.pinned = 0
     elif verb == DMA:
+        ghost.stored = 1
         if ghost.pinned:
             ghost.value = c
             ghost.exempt = 1
-            ghost.stored = 1
     elif verb == VMSPLICE:
         ghost.spliced = 1
         ghost.splice_value = ghost.value

@@ -1,8 +1,9 @@
 """mremap(2) of one page to a new address, mm/mremap.c."""
 
-from breakcow.mm.flags import EFAULT, OK, UFFD_FEATURE_EVENT_REMAP
+from breakcow.mm.flags import EFAULT, EVENT_REMAP, OK, UFFD_FEATURE_EVENT_REMAP
 from breakcow.mm.ksm import MADV_UNMERGEABLE, ksm_madvise
 from breakcow.mm.schema import State
+from breakcow.mm.userfaultfd import queue_event
 
 FIRST_FRESH_AREA = 32  # mappings count their areas from 0
 
@@ -23,7 +24,9 @@ def move_vma(s: State, p: int, v: int) -> int:
     vma.area = fresh_area(s)
     s.rmap[p, v].moved = 1  # ksmd knows the old address
     pte = s.pte[p, v]
-    if vma.registered and not s.proc[p].features & UFFD_FEATURE_EVENT_REMAP:
+    if vma.registered and s.proc[p].features & UFFD_FEATURE_EVENT_REMAP:
+        queue_event(s, EVENT_REMAP, p, v)  # mremap_userfaultfd_complete()
+    elif vma.registered:
         vma.registered = 0  # mremap_userfaultfd_prep()
         if s.kernel.mremap_clears_uffd_wp:
             pte.uffd_wp = 0
