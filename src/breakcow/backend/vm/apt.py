@@ -28,7 +28,7 @@ Dir::State::status "{root}/status";
 Dir::Cache "{root}";
 Dir::Cache::archives "{root}/archives";
 Dir::Cache::pkgcache "pkgcache.bin";
-Dir::Cache::srcpkgcache "srcpkgcache.bin";
+Dir::Cache::srcpkgcache "";
 APT::Architecture "amd64";
 APT::Architectures {{ "amd64"; }};
 APT::Sandbox::User "";
@@ -64,14 +64,14 @@ def refresh(progress: Progress = silent, age: float = _DAY) -> None:
         done = _run("apt-get", "update", "-q")
         if not any((root / "lists").glob("*_Packages*")):
             raise UnavailableError(f"The package lists cannot be had: {_reason(done)}")
-        if done.returncode == 0 or not stamp.exists():
+        if re.search(r"^(Get|Hit):", done.stdout, re.MULTILINE):
             stamp.touch()
         else:
-            progress(f"some package lists stay as they were: {_reason(done)}")
+            progress(f"the package lists stay as they were: {_reason(done)}")
 
 
 def packages(pattern: str) -> list[Package]:
-    """The packages in the private lists whose name matches `pattern` (a regular expression for the whole name), in the newest version each."""
+    """The packages in the private lists whose whole name matches the regular expression `pattern`, each in its newest version."""
     names = [name for name in _run("apt-cache", "pkgnames", "linux-").stdout.split() if re.fullmatch(pattern, name)]
     if not names:
         return []
@@ -96,14 +96,18 @@ def download(package: Package, target: Path, progress: Progress = silent) -> Pat
 
 def unpack(deb: Path, pattern: str, target: Path) -> Path:
     """Write the first regular file in `deb` whose base name matches `pattern` to the file `target`; raises UnavailableError."""
-    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(deb)], stdout=subprocess.PIPE) as child:
-        with tarfile.open(fileobj=child.stdout, mode="r|") as members, writing(target):
-            for member in members:
-                content = members.extractfile(member) if member.isfile() else None
-                if content and re.fullmatch(pattern, Path(member.name).name):
-                    target.write_bytes(content.read())
-                    child.kill()
-                    return target
+    command = ["dpkg-deb", "--fsys-tarfile", str(deb)]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE) as child,
+        tarfile.open(fileobj=child.stdout, mode="r|") as members,
+        writing(target),
+    ):
+        for member in members:
+            content = members.extractfile(member) if member.isfile() else None
+            if content and re.fullmatch(pattern, Path(member.name).name):
+                target.write_bytes(content.read())
+                child.kill()
+                return target
     raise UnavailableError(f"{deb.name} holds no file like {pattern}.")
 
 
@@ -145,6 +149,7 @@ def _run(command: str, *arguments: str, where: Path | None = None) -> subprocess
 
 
 def _reason(done: subprocess.CompletedProcess[str]) -> str:
-    """What apt complained about, in one line."""
+    """What apt complained about, in one line. That a mirror lacks a suite says the least."""
     lines = [line[3:] for line in done.stderr.splitlines() if line.startswith(("E: ", "W: "))]
+    lines.sort(key=lambda line: "does not have a Release file" in line)
     return lines[0] if lines else f"{done.args[0]} ended with status {done.returncode}."

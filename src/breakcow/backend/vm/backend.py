@@ -43,6 +43,11 @@ class VmBackend(AgentBackend):
         super().__init__(f"vm:{which}", io.BufferedReader(self._port), self._machine.stdin, say)
 
     @property
+    def pid(self) -> int:
+        """The process id of QEMU."""
+        return self._machine.pid
+
+    @property
     def console(self) -> str:
         """All that the guest has printed since it started."""
         return self._machine.console.since()
@@ -80,7 +85,7 @@ class VmBackend(AgentBackend):
         try:
             self._up = "ready" in self._receive()
         except LostBackend as lost:
-            raise self._complete(lost) from None
+            raise self._complete(LostBackend(f"{self.name} did not start: {lost}")) from None
 
     def _receive(self) -> dict[str, object]:
         """The next answer; to an observation is added what the console said since the one before."""
@@ -94,7 +99,8 @@ class VmBackend(AgentBackend):
         """How the guest ended: what its kernel said last, or what became of QEMU."""
         self._machine.wait(2.0)
         said = self._machine.console.since(self._began)
-        words = self._machine.ending() or trouble(said) or next(iter(reversed(said.strip().splitlines())), "")
+        lines = [line for line in said.splitlines() if line and not line.startswith("reboot: ")]
+        words = self._machine.ending() or trouble(said) or (lines[-1] if lines else "")
         return f": {words}" if words else ""
 
     def _complete(self, lost: LostBackend) -> LostBackend:

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from breakcow.backend.errors import LostBackend
+
 Progress = Callable[[str], None]
 """Called with one line of text whenever something that takes time begins or ends."""
 
 
-class UnavailableError(Exception):
+class UnavailableError(LostBackend):
     """A kernel, a tool or a machine that cannot be had; the text is a sentence that says why and what to do."""
 
 

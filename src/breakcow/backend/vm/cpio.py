@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One member. mode: type and permission bits as in stat(2). data: the content, or where a symbolic link points. device: major, minor."""
+    """One member. mode: type and permission bits as in stat(2). data: its content. device: major, minor."""
 
     path: str
     mode: int

@@ -1,4 +1,4 @@
-"""What an initramfs needs to know of an ELF file (64 bit, little endian): the loader it asks for, its soname, and how much of it is loaded."""
+"""What an initramfs needs to know of a 64-bit ELF file: the loader it asks for, its soname, and how much of it is ever loaded."""
 
 import struct
 from collections.abc import Iterator

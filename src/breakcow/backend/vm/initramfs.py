@@ -23,9 +23,10 @@ _STDLIB = f"usr/{sys.platlibdir}/python{sys.version_info.major}.{sys.version_inf
 _INIT = "#!/usr/bin/python -IS\nimport guest\nguest.main({agent!r})\n"
 _LISTING = """
 import importlib, json, os, pkgutil, sys
+from importlib.machinery import SourceFileLoader
 guest, agent, root = sys.argv[1:]
-sys.path += [guest, root]
-importlib.import_module("guest")
+SourceFileLoader("guest", guest).load_module()
+sys.path.append(root)
 package = importlib.import_module(agent.rpartition(".")[0] or agent)
 for found in pkgutil.iter_modules(getattr(package, "__path__", [])):
     if found.name != "__main__":
@@ -73,7 +74,7 @@ def _key(agent: str, root: Path) -> str:
 
 
 def _entries(agent: str, root: Path) -> list[Entry]:
-    command = [sys.executable, "-I", "-S", "-B", "-c", _LISTING, str(_HERE), agent, str(root)]
+    command = [sys.executable, "-I", "-S", "-B", "-c", _LISTING, str(_HERE / "guest.py"), agent, str(root)]
     child = subprocess.run(command, capture_output=True, text=True, check=False)
     if child.returncode != 0:
         raise UnavailableError(f"This Python cannot import the agent by itself: {child.stderr.strip().splitlines()[-1]}")

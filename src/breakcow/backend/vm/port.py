@@ -7,7 +7,7 @@ import time
 from breakcow.backend.errors import LostBackend
 from breakcow.backend.vm.qemu import Machine
 
-_FLOOD = 64 << 20  # bytes of one answer that no agent sends
+_FLOOD = 4 << 20  # bytes of one answer that no agent sends
 
 
 class Port(io.RawIOBase):

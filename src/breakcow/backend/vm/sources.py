@@ -17,7 +17,7 @@ _DEFAULT_POCKETS = ("", "-security", "-backports")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One entry of apt's configuration. signed_by: paths of keyrings, or an ASCII-armoured key, or "" for the keys that apt trusts anyway."""
+    """One entry of apt's configuration. signed_by: keyrings, or a key itself, or "" for the keys that apt trusts."""
 
     uri: str
     suite: str
@@ -41,7 +41,7 @@ def configured() -> list[Source]:
 
 
 def wanted(entries: list[Source]) -> list[Source]:
-    """Every suite that may hold kernels, on the mirrors and with the keys that `entries` name; raises UnavailableError if none is Debian's."""
+    """Every suite that may hold kernels, on the mirrors and with the keys of `entries`; raises UnavailableError if none is Debian's."""
     debian = [entry for entry in entries if _is_debian(entry)]
     main = [entry for entry in debian if not entry.suite.endswith("-security")]
     security = [entry for entry in debian if entry.suite.endswith("-security")]
