@@ -84,7 +84,7 @@ def measure(kernel: Kernel) -> Measured:
     profile = near.but(mem_soft_dirty=int(not abilities.abilities.get("soft-dirty")))
     seen: dict[str, tuple[Program, tuple[Observation, ...]]] = {}
     for name, text in PROGRAMS.items():
-        (test,) = parse(_litmus(name, text))
+        (test,) = parse(litmus_text(name, text))
         if not any(abilities.abilities.get(word) for word in ("root", *_needs(requirements(test), name))):
             seen[name] = (program(test), kernel.run(program(test)))
     fitting: dict[str, list[int]] = {}
@@ -104,7 +104,8 @@ def _needs(words: tuple[str, ...], name: str) -> list[str]:
     return [word for word in words if word != shown.get(name)]
 
 
-def _litmus(name: str, text: str) -> str:
+def litmus_text(name: str, text: str) -> str:
+    """The program of behaviour `name` as a litmus test."""
     steps = "\n".join(step.strip() for step in text.split(";"))
     return f"litmus probe/{name.replace('_', '-')}\n    Tells the values of {name} apart.\n\nmemory x y\nmemory z\n\n{steps}\n"
 

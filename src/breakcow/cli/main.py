@@ -29,6 +29,7 @@ COMMANDS = {  # what each is for, and examples
     "matrix": ("Run the corpus on several kernels and show kernels x tests.", ("breakcow matrix 5.10 6.1 6.12 7.2 --html matrix.html",)),
     "diff": ("Show what changed between two recorded runs.", ("breakcow diff before.jsonl after.jsonl",)),
     "judge": ("Judge a recorded run again with today's rules and models.", ("breakcow judge run.jsonl",)),
+    "probe": ("Measure how a kernel behaves, whatever its version says.", ("breakcow probe --on vm:6.1",)),
     "doctor": ("Say what this machine can run and what it lacks.", ("breakcow doctor",)),
     "kernels": ("Fetch, list and remove kernels for the virtual machine.", ()),  # an application of its own, with its own examples
 }
@@ -85,7 +86,7 @@ def run(words: list[str]) -> int:
 
 def _failed(error: Exception) -> int:
     """The exit code for an error that a command did not handle: what a user can mend is a sentence, a bug of ours a traceback."""
-    from breakcow.backend.vm.cache import UnavailableError
+    from breakcow.backend.errors import LostBackend
     from breakcow.litmus import LitmusError
     from breakcow.suite.backends import UnknownBackendError
     from breakcow.suite.corpus import NotFoundError
@@ -94,7 +95,7 @@ def _failed(error: Exception) -> int:
     if isinstance(error, WrongUseError | NotFoundError | UnknownBackendError | BadRecordsError | LitmusError):
         complain(error)
         return WRONG_USE
-    if isinstance(error, UnavailableError):
+    if isinstance(error, LostBackend):
         complain(error)
         return RUN_FAILED
     traceback.print_exception(error)

@@ -98,3 +98,13 @@ def profile_for(release: str) -> Profile:
     """The profile of the newest kernel that is not newer than `release`, the oldest if there is none."""
     older = [profile for profile in PROFILES.values() if version(profile.release) <= version(release)]
     return max(older or [PROFILES["5.10"]], key=lambda profile: version(profile.release))
+
+
+def nearest(profile: Profile) -> Profile:
+    """The shipped profile that differs from `profile` in the fewest behaviours; of several the newest that is not newer."""
+    expected = profile_for(profile.release)
+
+    def distance(shipped: Profile) -> tuple[int, bool]:
+        return sum(shipped.values[name] != value for name, value in profile.values.items()), shipped is not expected
+
+    return min(PROFILES.values(), key=distance)
