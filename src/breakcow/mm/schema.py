@@ -72,7 +72,7 @@ PROCESS = {
     "first": (8, "its first page"),
     "count": (8, "its pages"),
     "argument": (16, "its argument"),
-    "entered": (8, "rank on ksmd's list of mms, 0 if not on it (MMF_VM_MERGEABLE)"),
+    "entered": (16, "rank on ksmd's list of mms, 0 if not on it (MMF_VM_MERGEABLE)"),
     "merging": (8, "ksm_merging_pages"),
     "uffd": (8, "a userfaultfd is open"),
     "features": (8, "its features and flags"),
@@ -99,7 +99,7 @@ STABLE_NODE = {
     "frame": (8, "its KSM page + 1, 0 if the page was freed"),
     "content": (16, "what the page holds"),
     "sharers": (8, "rmap_hlist_len"),
-    "born": (8, "order of creation, youngest is tried first"),
+    "born": (16, "order of creation, youngest is tried first"),
 }
 KSM = {
     "run": (8, "/sys/kernel/mm/ksm/run"),
@@ -109,8 +109,8 @@ KSM = {
     "pages_shared": (8, "counter"),
     "pages_sharing": (8, "counter"),
     "zero_pages": (8, "ksm_zero_pages"),
-    "last_entered": (8, "the highest rank given out"),
-    "last_born": (8, "the highest birth given out"),
+    "last_entered": (16, "the highest rank given out"),
+    "last_born": (16, "the highest birth given out"),
     "waiting": (8, "writing 2 to run sleeps in a fault of this process + 1"),
     "woken": (8, "that fault was woken in this step"),
     "asked_run": (8, "ghost: what the administrator last wrote to run"),
@@ -267,9 +267,14 @@ class State:
 
 
 def dtype(bounds: Bounds) -> Any:
-    """The NumPy record type of the same state (NumPy is imported here); the behaviours of the kernel are constants of the code."""
+    """The NumPy record type of the same state (NumPy is imported here); the behaviours of the kernel are constants of the code.
+
+    Raises ValueError for bounds whose frames, counted from 1, do not fit in their fields.
+    """
     import numpy as np
 
+    if bounds.extent("f") >= 1 << PTE["frame"][0] - 1:
+        raise ValueError(f"{bounds.processes} processes of {bounds.pages} pages are too many for the compiled form")
     fields: list[Any] = []
     for name, (record, axes) in LAYOUT.items():
         cells = [(field, f"i{bits // 8}") for field, (bits, _) in RECORDS[record].items()]
