@@ -57,6 +57,9 @@ def program(test: Test) -> Program:
         if not isinstance(item, Step):
             continue
         indexes = [pages.index(page) for page in item.pages]
+        if item.verb == "ksm_scan":  # each scan is a step: where a page went twice, nobody could tell
+            actions += [Action("-", "ksm_scan", 0, 0, 1, number)] * item.argument
+            continue
         for first, count in _spans(item, indexes, areas.get(item.process, [])):
             actions.append(Action(item.process, item.verb, first, count, item.argument, number))
             if item.verb == "mremap":

@@ -33,13 +33,16 @@ def stable_tree_append(s: State, p: int, v: int, n: int) -> None:
 
 
 def stable_tree_search(s: State, content: int) -> int:
-    """stable_tree_search(): a live node with this content that can take one more, the youngest first; -1 if there is none."""
+    """stable_tree_search(): a live node with this content that can take one more, the youngest first; -1 if there is none.
+
+    A node without rmap_items takes none (is_page_sharing_candidate()): a page that nobody shared any more is not worth sharing.
+    """
     found = -1
     for n in range(s.node.shape[0]):
         node = s.node[n]
         if not node.used or not node.frame or node.content != content:
             continue
-        if node.sharers < s.ksm.max_page_sharing and (found < 0 or node.born > s.node[found].born):
+        if 0 < node.sharers < s.ksm.max_page_sharing and (found < 0 or node.born > s.node[found].born):
             found = n
     return found
 

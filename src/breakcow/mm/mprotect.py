@@ -3,6 +3,7 @@
 from breakcow.mm.flags import ENOMEM, OK, PROT_WRITE
 from breakcow.mm.pgtable import is_anon_page
 from breakcow.mm.schema import State
+from breakcow.mm.vma import vma_merge
 
 UPGRADE_NEVER = 0  # values of the behaviour mprotect_writable
 UPGRADE_DIRTY = 1
@@ -38,6 +39,7 @@ def mprotect_fixup(s: State, p: int, v: int, prot: int) -> None:
     """mprotect_fixup() and change_pte_range(): the entry loses its write bit; it gets it back only where no fault is needed."""
     pte = s.pte[p, v]
     s.vma[p, v].prot = prot
+    vma_merge(s, p)
     if not pte.present:
         return
     pte.write = 0

@@ -21,7 +21,7 @@ from breakcow.mm.flags import (
 from breakcow.mm.mprotect import can_change_pte_writable
 from breakcow.mm.pgtable import pte_none
 from breakcow.mm.schema import State
-from breakcow.mm.vma import vm_end
+from breakcow.mm.vma import vm_end, vma_merge
 
 
 def userfaultfd_pte_wp(s: State, p: int, v: int) -> int:
@@ -87,6 +87,7 @@ def userfaultfd_register(s: State, p: int, v: int, n: int, c: int) -> int:
         if s.vma[p, w].mapped:
             s.vma[p, w].registered = 1
             found = 1
+    vma_merge(s, p)
     return OK if found else -EINVAL
 
 
@@ -171,6 +172,7 @@ def userfaultfd_unregister(s: State, p: int, v: int, n: int, c: int) -> int:
         if s.vma[p, w].registered and s.kernel.uffd_unregister_resets:
             uffd_wp_resolve_pte(s, p, w)
         s.vma[p, w].registered = 0
+    vma_merge(s, p)
     return OK if found else -EINVAL
 
 
@@ -184,6 +186,7 @@ def userfaultfd_release(s: State, p: int, v: int, n: int, c: int) -> int:
         if s.vma[p, w].registered and s.kernel.uffd_close_resets:
             uffd_wp_resolve_pte(s, p, w)
         s.vma[p, w].registered = 0
+    vma_merge(s, p)
     proc.uffd = 0
     proc.features = 0
     wake_userfault(s, p, 0, pages)

@@ -42,6 +42,14 @@ def anon_vma_prepare(s: State, p: int, v: int) -> None:
         s.vma[p, w].anon_vma = 1
 
 
+def vma_merge(s: State, p: int) -> None:
+    """vma_merge(): neighbours whose flags have become equal are one vma now, with one anon_vma, and stay alike if they part again."""
+    pages = s.vma.shape[1]
+    for v in range(pages):
+        if s.vma[p, v].anon_vma:
+            anon_vma_prepare(s, p, v)
+
+
 def whole_range_mapped(s: State, p: int, v: int, n: int) -> int:
     """OK if a vma covers each of the `n` pages from `v`, else -ENOMEM."""
     for w in range(v, v + n):
