@@ -73,7 +73,7 @@ def test_the_error_shown_is_the_error_given() -> None:
 FILES = sorted((ROOT / "litmus").rglob("*.litmus"))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_file_of_the_corpus_is_read_and_printed(path: Path) -> None:
     for test in parse_file(path):
         assert test.description
