@@ -1,0 +1,86 @@
+"""mprotect(2)."""
+
+import pytest
+
+from breakcow.kernel import PROFILES
+from breakcow.mm.flags import ENOMEM, OK
+from breakcow.mm.mprotect import can_change_pte_writable
+from mm.machine import Machine
+
+
+def test_it_takes_the_write_bit_and_sets_the_range() -> None:
+    machine = Machine()
+    for v in range(3):
+        machine.do("write", v, c=v)
+    assert machine.do("mprotect", 0, 2, c=1) == OK
+    assert [machine.s.vma[0, v].prot for v in range(3)] == [1, 1, 3]
+    assert [machine.pte(v).write for v in range(3)] == [0, 0, 1]
+
+
+def test_it_stops_at_a_hole() -> None:
+    machine = Machine()
+    machine.do("munmap", 1)
+    assert machine.do("mprotect", 0, 3, c=1) == -ENOMEM
+    assert [machine.s.vma[0, v].prot for v in range(3)] == [1, 0, 3]
+
+
+def test_the_same_protection_again_changes_no_entry() -> None:
+    machine = Machine("5.10")
+    machine.do("write", c=7)
+    machine.do("mprotect", c=3)
+    assert machine.pte().write
+
+
+@pytest.mark.parametrize("kernel", ["5.10", "6.1", "6.12"])
+def test_back_to_writable(kernel: str) -> None:
+    """At once where no fault is needed: never on 5.10, only if dirty on 6.1, if exclusive since."""
+    for dirty in (0, 1):
+        machine = Machine(kernel)
+        machine.do("write", c=7)
+        machine.do("mprotect", c=1)
+        machine.pte().dirty = dirty
+        machine.do("mprotect", c=3)
+        assert machine.pte().write == {"5.10": 0, "6.1": dirty, "6.12": 1}[kernel]
+
+
+def test_who_must_fault_first() -> None:
+    def writable(change: str, kernel: str = "6.12") -> int:
+        machine = Machine(kernel)
+        machine.do("write", c=7)
+        machine.do("clear_refs")
+        pte, vma = machine.pte(), machine.s.vma[0, 0]
+        pte.soft_dirty = 1
+        if change == "read-only vma":
+            vma.prot = 1
+        elif change == "zero page":
+            pte.frame = 0
+        elif change == "shared":
+            machine.page().exclusive = 0
+        elif change.startswith("clean"):
+            pte.soft_dirty, vma.soft_dirty = 0, int("vma" in change)
+        elif change.startswith("protected"):
+            pte.uffd_wp, vma.registered = 1, int("not" not in change)
+        return can_change_pte_writable(machine.s, 0, 0)
+
+    assert writable("nothing") == 1
+    assert [writable(change) for change in ("read-only vma", "zero page", "shared", "clean", "protected")] == [0] * 5
+    assert [writable(change) for change in ("clean in a soft-dirty vma", "protected, not registered")] == [1, 1]
+    assert writable("clean", "6.18") == 1, "nobody tracks it"
+
+
+def test_an_entry_that_is_not_there_stays_so() -> None:
+    machine = Machine("6.12")
+    machine.do("mprotect", c=1)
+    machine.do("mprotect", c=3)
+    assert not machine.pte().present and not machine.pte().write
+
+
+def test_a_store_after_all_that_finds_the_page() -> None:
+    for kernel in PROFILES:
+        machine = Machine(kernel)
+        machine.do("write", c=7)
+        machine.do("mprotect", c=0)
+        machine.do("mprotect", c=3)
+        assert machine.content() == 7
+        assert machine.do("write", c=8) == OK
+        assert machine.broken() == set()
