@@ -1,8 +1,10 @@
 """A small signed Debian mirror on this machine, for the real apt."""
 
 import hashlib
+import io
 import os
 import subprocess
+import tarfile
 import threading
 from email.utils import formatdate
 from functools import partial
@@ -21,8 +23,23 @@ KERNELS = {
 }
 
 
+SOURCE = ("linux-source-6.1", "6.1.100-1", "usr/src/linux-source-6.1.tar.xz")
+MAKEFILE = """
+tinyconfig:
+\techo CONFIG_64BIT=y > .config
+olddefconfig:
+\tgrep -E 'CONFIG_(64BIT|KSM|LOCALVERSION|DEBUG_VM)[= ]' .config > new && mv new .config
+bzImage:
+\t@echo '  CC      mm/ksm.o'
+\tmkdir -p arch/x86/boot && cat mm/ksm.c .config > arch/x86/boot/bzImage
+"""
+
+
 class Mirror:
-    """Serves `KERNELS` over http. stall: hold back every .deb. asked: is set when one is asked for."""
+    """Serves `KERNELS` over http, and `SOURCE`, which make builds at once.
+
+    stall: hold back every .deb. asked: is set when one is asked for.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root / "debian"
@@ -67,11 +84,12 @@ class Mirror:
     def _build(self) -> None:
         stanzas = []
         (self.root / "pool").mkdir(parents=True)
-        for number, (name, (version, file)) in enumerate(KERNELS.items()):
+        kernels = [(name, version, file, name.encode()) for name, (version, file) in KERNELS.items()]
+        for number, (name, version, file, data) in enumerate([*kernels, (*SOURCE, _source())]):
             tree = self.root.parent / f"tree{number}"
-            for path, text in (("DEBIAN/control", _control(name, version)), (file, name)):
+            for path, content in (("DEBIAN/control", _control(name, version).encode()), (file, data)):
                 (tree / path).parent.mkdir(parents=True, exist_ok=True)
-                (tree / path).write_text(text)
+                (tree / path).write_bytes(content)
             deb = self.root / "pool" / f"{name}_{version}_amd64.deb"
             subprocess.run(["dpkg-deb", "--root-owner-group", "--build", tree, deb], check=True, capture_output=True)
             stanzas.append(f"{_control(name, version)}Filename: pool/{deb.name}\nSize: {deb.stat().st_size}\nSHA256: {_sha(deb)}\n")
@@ -99,6 +117,17 @@ class _Handler(SimpleHTTPRequestHandler):
 
 def _control(name: str, version: str) -> str:
     return f"Package: {name}\nVersion: {version}\nArchitecture: amd64\nMaintainer: T <t@example.org>\nDescription: a kernel\n"
+
+
+def _source() -> bytes:
+    """The tar archive of `SOURCE`."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:xz") as archive:
+        for path, text in (("Makefile", MAKEFILE), ("mm/ksm.c", "break_ksm: write\n")):
+            member = tarfile.TarInfo(f"linux-source-6.1/{path}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return packed.getvalue()
 
 
 def _sha(path: Path) -> str:

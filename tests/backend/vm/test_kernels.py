@@ -1,35 +1,13 @@
 """Kernels by name, with the real apt and a mirror of our own."""
 
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from backend.vm.mirror import Mirror
 from breakcow.backend.vm import apt, kernels
 from breakcow.backend.vm.cache import UnavailableError, folder
-
-pytestmark = pytest.mark.skipif(
-    not all(shutil.which(program) for program in ("apt-get", "gpg", "dpkg-deb")), reason="needs apt and gpg, as a Debian machine has"
-)
-
-
-@pytest.fixture
-def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
-    """The mirror that this test's apt is configured with, and a cache folder of its own."""
-    found = Mirror(tmp_path)
-    (tmp_path / "sources.list").write_text(f"deb [signed-by={found.key}] {found.uri} bookworm main\n")
-    (tmp_path / "apt.conf").write_text(
-        f'Dir::Etc::sourcelist "{tmp_path}/sources.list";\nDir::Etc::sourceparts "/dev/null";\nAcquire::Retries "0";\n'
-    )
-    monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    yield found
-    found.close()
 
 
 def start(*names: str) -> "subprocess.Popen[str]":

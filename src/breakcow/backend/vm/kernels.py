@@ -22,7 +22,8 @@ class Kernel:
     """One kernel.
 
     release: what `uname -r` says in it, and its place in the cache. version: the upstream version. package, package_version: Debian's,
-    "" for one built here. size: of the download in bytes, 0 if there is none. cached: True if its file is here.
+    "" for one built here. size: of the download in bytes, 0 if there is none. cached: True if its file is here. name: of one built here;
+    key: what it was built of.
     """
 
     release: str
@@ -31,6 +32,8 @@ class Kernel:
     package_version: str = ""
     size: int = 0
     cached: bool = False
+    name: str = ""
+    key: str = ""
 
     @property
     def series(self) -> str:
@@ -39,7 +42,9 @@ class Kernel:
 
     @property
     def names(self) -> set[str]:
-        """Every name it answers to."""
+        """Every name it answers to. A series and a version stand for Debian's kernels only."""
+        if self.name:
+            return {self.release, self.name}
         return {self.release, self.release.removesuffix(_FLAVOUR), self.version, self.series}
 
     @property
@@ -84,8 +89,13 @@ def fetch(name: str, progress: Progress = silent) -> Kernel:
                 deb = apt.download(package, part, progress)
                 apt.unpack(deb, "vmlinuz.*", part / "vmlinuz")
                 deb.unlink()
-                (part / "kernel.json").write_text(json.dumps({key: value for key, value in asdict(kernel).items() if key != "cached"}))
+                (part / "kernel.json").write_text(note(kernel))
     return kernel
+
+
+def note(kernel: Kernel) -> str:
+    """What is written beside a cached kernel, for `cached` to read."""
+    return json.dumps({key: value for key, value in asdict(kernel).items() if key != "cached"})
 
 
 def find(name: str, progress: Progress = silent) -> Path:

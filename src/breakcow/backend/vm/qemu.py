@@ -1,6 +1,6 @@
 """A virtual machine: one QEMU process with a kernel, an initramfs, a console and a serial port for the agent.
 
-Nothing of it is on disk, and it dies with breakcow: a kill of the thread's process closes it, SIGKILL included (PR_SET_PDEATHSIG).
+Nothing of it has a name on disk, and it dies with breakcow, however breakcow dies (PR_SET_PDEATHSIG).
 """
 
 import json
@@ -28,6 +28,7 @@ ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 if os.getppid() == int(sys.argv[1]):
     os.execvp(sys.argv[2], sys.argv[2:])
 """
+_said: set[str] = set()
 # PR_SET_PDEATHSIG fires when the *thread* that forked ends: all machines are started by one thread that lives as long as breakcow.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="qemu")
 
@@ -40,9 +41,10 @@ class Machine:
     """
 
     def __init__(self, kernel: Path, initramfs: Path | None, *, memory: int = 256, swap: int = 0, accel: str = TCG) -> None:
+        arguments = _arguments(kernel, initramfs, memory, accel)
         console, console_end = os.pipe()
         disk = _disk(swap) if swap else None
-        arguments = [*_arguments(kernel, initramfs, memory, accel), *_ports(console_end), *(_drive(disk) if disk is not None else [])]
+        arguments += [*_ports(console_end), *(_drive(disk) if disk is not None else [])]
         kept = [console_end, *([disk] if disk is not None else [])]
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as QEMU runs
         try:
@@ -101,7 +103,7 @@ class Machine:
 def accelerator(kernel: Path, progress: Progress = silent) -> str:
     """KVM if a guest really starts with it, else TCG; tried once for each boot of this machine."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        progress("no usable /dev/kvm: guests run under TCG, which is slower")
+        _once(progress, "no usable /dev/kvm: guests run under TCG, which is slower")
         return TCG
     note = folder("kvm.json")
     host = [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), _program()]
@@ -115,8 +117,15 @@ def accelerator(kernel: Path, progress: Progress = silent) -> str:
         if works or kernel.is_relative_to(folder("kernels")):  # any other kernel may itself be why nothing started
             _remember(note, {"host": host, "works": works})
     if not works:
-        progress("/dev/kvm is here but starts no guest: guests run under TCG, which is slower")
+        _once(progress, "/dev/kvm is here but starts no guest: guests run under TCG, which is slower")
     return "kvm" if works else TCG
+
+
+def _once(progress: Progress, text: str) -> None:
+    """Say what holds for every guest of this process when it is the first."""
+    if text not in _said:
+        _said.add(text)
+        progress(text)
 
 
 def _kvm_works(kernel: Path) -> bool:
