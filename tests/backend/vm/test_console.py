@@ -14,7 +14,8 @@ def test_trouble_is_the_panic_where_there_is_one() -> None:
     text = "[    1.0] fine\n[    2.5] WARNING: CPU: 0 PID: 1 at mm/gup.c\n[    3.0] Kernel panic - not syncing: x\n"
     assert trouble(text) == "Kernel panic - not syncing: x"
     assert trouble("[    2.5] WARNING: CPU: 0 PID: 1 at mm/gup.c\n") == "WARNING: CPU: 0 PID: 1 at mm/gup.c"
-    assert trouble("all is well\n") == ""
+    assert trouble("[    2.5] kernel BUG at mm/page_table_check.c:93!\n") == "kernel BUG at mm/page_table_check.c:93!"
+    assert trouble("all is well\ndebug: nothing\nNo bugs\n") == ""
 
 
 def test_a_position_tells_old_from_new() -> None:

@@ -4,7 +4,7 @@ import os
 import re
 
 _LIMIT = 4 << 20  # bytes kept of one console
-_TROUBLE = re.compile(r"Kernel panic|BUG[: ]|Oops|WARNING: |general protection|Out of memory", re.IGNORECASE)
+_TROUBLE = re.compile(r"\b(Kernel panic|kernel BUG at|BUG: |Oops: |WARNING: |general protection fault)")
 
 
 class Console:
