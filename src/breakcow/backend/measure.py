@@ -30,6 +30,7 @@ PROGRAMS = {
     "ksm_fork_copies_merging": _MERGED + "A fork B",
     "uffd_wp_resolve_writable": "A write x 1; A uffd open; A uffd register x wp; A pin x; A uffd protect x; A uffd release x; A clear_refs",
     "mprotect_writable": "A write x 1; A pin x; A mprotect x r; A mprotect x rw; A clear_refs",
+    "mprotect_drops_account": "A read y; A madvise x mergeable; A write x 1; A mprotect x y none; A madvise x y unmergeable; A fork B",
     "uffd_wp_many_vmas": "A write x y 7; A uffd open; A uffd register x y wp; A madvise x mergeable; A uffd protect x y",
     "uffd_close_resets": _PROTECTED + "A uffd close; A uffd open; A uffd register x wp; A write x 8",
     "uffd_unregister_resets": _PROTECTED + "A uffd unregister x; A uffd register x wp; A write x 8",

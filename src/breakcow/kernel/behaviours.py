@@ -93,6 +93,12 @@ BEHAVIOURS = (
         "between v5.10, v6.1 and v6.12: can_change_pte_writable() in mm/mprotect.c",
     ),
     Behaviour(
+        "mprotect_drops_account",
+        "a vma without an anonymous page that becomes read-only loses VM_ACCOUNT, so that it merges with fewer neighbours",
+        ("no", "yes"),
+        "between v6.1 and v6.12: mprotect_fixup() in mm/mprotect.c",
+    ),
+    Behaviour(
         "uffd_wp_resolve_writable",
         "releasing a protection makes the entry of an exclusive page writable at once",
         ("no", "yes"),

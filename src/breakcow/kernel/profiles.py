@@ -62,6 +62,7 @@ _6_12 = _6_1 | {
     "ksm_smart_scan": 1,
     "fault_write_result": 0,
     "mprotect_writable": _words("mprotect_writable", "exclusive"),
+    "mprotect_drops_account": 1,
     "uffd_wp_resolve_writable": 1,
     "uffd_wp_many_vmas": 1,
     "uffd_close_resets": 1,
@@ -71,6 +72,7 @@ _6_12 = _6_1 | {
     "io_uring_unlockable": 1,
 }
 _6_1_192 = _6_1 | {"uffd_close_resets": 1, "mremap_clears_uffd_wp": 1}  # by backports
+_6_16 = _6_12 | {"ksm_fork_copies_merging": 1}
 _6_18 = _6_12 | {"mem_soft_dirty": 0}
 _7_2 = _6_12 | {"proc_mem_force": 0}
 
@@ -81,6 +83,7 @@ PROFILES = {
         ("6.1", "6.1.170", _6_1),
         ("6.1.192", "6.1.192", _6_1_192),
         ("6.12", "6.12.107", _6_12),
+        ("6.16", "6.16.12", _6_16),
         ("6.18", "6.18.44", _6_18),
         ("7.2", "7.2.13", _7_2),
     )

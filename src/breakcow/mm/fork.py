@@ -26,8 +26,8 @@ def fork(s: State, p: int, v: int, n: int, c: int) -> int:
     for w in range(s.vma.shape[1]):
         copy_vma_flags(s, p, c, w)
     for w in range(s.vma.shape[1] - 1):
-        if not same_vma(s, p, w, w + 1) and anon_vma(s, p, w) and anon_vma(s, p, w + 1):
-            s.vma[c, w].seam = 1  # anon_vma_fork() gives each of the two an anon_vma of its own
+        if not same_vma(s, p, w, w + 1) and (anon_vma(s, p, w) or anon_vma(s, p, w + 1)):
+            s.vma[c, w].seam = 1  # a vma whose anon_vma_fork() chained it to its parent's merges with no other
     for w in range(s.vma.shape[1]):
         if vma_needs_copy(s, p, c, w):
             copy_present_pte(s, p, c, w)
@@ -57,6 +57,8 @@ def copy_vma_flags(s: State, p: int, c: int, v: int) -> None:
     twin.mergeable = vma.mergeable
     twin.soft_dirty = vma.soft_dirty
     twin.anon_vma = vma.anon_vma
+    twin.account = vma.account
+    twin.seam = vma.seam
     twin.registered = vma.registered if s.proc[c].uffd else 0
 
 

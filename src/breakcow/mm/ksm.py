@@ -13,7 +13,7 @@ from breakcow.mm.ksm_break import break_ksm
 from breakcow.mm.ksm_scan import first_mm, ksm_do_scan, next_mm
 from breakcow.mm.ksm_tree import free_rmap_item, remove_all_stable_nodes
 from breakcow.mm.schema import State
-from breakcow.mm.vma import anon_vma, vma_merge
+from breakcow.mm.vma import anon_vma
 
 MADV_MERGEABLE = 12
 MADV_UNMERGEABLE = 13
@@ -39,7 +39,6 @@ def ksm_madvise(s: State, p: int, start: int, end: int, advice: int) -> int:
                 return err
     for v in range(start, end):
         s.vma[p, v].mergeable = 1 if advice == MADV_MERGEABLE else 0
-    vma_merge(s, p)
     return OK
 
 

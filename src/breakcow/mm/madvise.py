@@ -14,7 +14,7 @@ from breakcow.mm.gup import check_vma_flags, gup
 from breakcow.mm.ksm import MADV_MERGEABLE, MADV_UNMERGEABLE, ksm_madvise
 from breakcow.mm.pgtable import zap_pte
 from breakcow.mm.schema import State
-from breakcow.mm.vma import vm_end, whole_range_mapped
+from breakcow.mm.vma import vm_end, vma_merge, whole_range_mapped
 
 
 def do_madvise(s: State, p: int, v: int, n: int, advice: int) -> int:
@@ -34,7 +34,10 @@ def do_madvise(s: State, p: int, v: int, n: int, advice: int) -> int:
 
 def madvise_vma_behavior(s: State, p: int, start: int, end: int, advice: int) -> int:
     """madvise_vma_behavior(): what the advice does to the pages from `start` up to `end`, which lie in one vma."""
-    return ksm_madvise(s, p, start, end, advice)
+    err = ksm_madvise(s, p, start, end, advice)
+    if not err:
+        vma_merge(s, p)  # madvise_update_vma()
+    return err
 
 
 def mergeable(s: State, p: int, v: int, n: int, c: int) -> int:

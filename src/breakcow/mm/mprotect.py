@@ -3,7 +3,7 @@
 from breakcow.mm.flags import ENOMEM, OK, PROT_WRITE
 from breakcow.mm.pgtable import is_anon_page
 from breakcow.mm.schema import State
-from breakcow.mm.vma import vma_merge
+from breakcow.mm.vma import anon_vma, vma_merge
 
 UPGRADE_NEVER = 0  # values of the behaviour mprotect_writable
 UPGRADE_DIRTY = 1
@@ -38,7 +38,12 @@ def mprotect(s: State, p: int, v: int, n: int, c: int) -> int:
 def mprotect_fixup(s: State, p: int, v: int, prot: int) -> None:
     """mprotect_fixup() and change_pte_range(): the entry loses its write bit; it gets it back only where no fault is needed."""
     pte = s.pte[p, v]
-    s.vma[p, v].prot = prot
+    vma = s.vma[p, v]
+    if prot & PROT_WRITE:
+        vma.account = 1
+    elif s.kernel.mprotect_drops_account and not anon_vma(s, p, v):
+        vma.account = 0
+    vma.prot = prot
     vma_merge(s, p)
     if not pte.present:
         return

@@ -27,6 +27,7 @@ VMA = {
     "registered": (8, "VM_UFFD_WP"),
     "soft_dirty": (8, "VM_SOFTDIRTY"),
     "anon_vma": (8, "an anonymous page was faulted in here once"),
+    "account": (8, "VM_ACCOUNT"),
     "seam": (8, "the vma ends after this page for good: its neighbour has another anon_vma"),
 }
 RMAP_ITEM = {

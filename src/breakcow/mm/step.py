@@ -29,6 +29,7 @@ def boot(s: State) -> None:
         vma = s.vma[0, v]
         vma.mapped = 1
         vma.prot = 3
+        vma.account = 1
         vma.soft_dirty = s.kernel.mem_soft_dirty
     begin(s)
 

@@ -11,7 +11,7 @@ def same_vma(s: State, p: int, v: int, w: int) -> int:
     b = s.vma[p, w]
     if not a.mapped or not b.mapped or a.area != b.area or s.vma[p, min(v, w)].seam:
         return 0
-    return 1 if a.prot == b.prot and a.mergeable == b.mergeable and a.registered == b.registered else 0
+    return 1 if a.prot == b.prot and a.account == b.account and a.mergeable == b.mergeable and a.registered == b.registered else 0
 
 
 def vm_start(s: State, p: int, v: int) -> int:
