@@ -119,6 +119,13 @@ def test_removed_is_gone(mirror: Mirror) -> None:
         kernels.remove("6.1")
 
 
+def test_a_note_of_another_version_is_no_kernel(mirror: Mirror) -> None:
+    kernel = kernels.fetch("6.1")
+    for text in ("", "[]", '{"release": "6.1", "colour": "red"}'):
+        (kernel.file.parent / "kernel.json").write_text(text)
+        assert kernels.cached() == []
+
+
 def test_nothing_of_the_system_is_touched(mirror: Mirror) -> None:
     kernels.fetch("6.1")
     text = (folder("apt") / "apt.conf").read_text()

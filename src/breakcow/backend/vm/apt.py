@@ -34,7 +34,9 @@ APT::Architectures {{ "amd64"; }};
 APT::Sandbox::User "";
 Acquire::GzipIndexes "true";
 Acquire::Languages "none";
-Acquire::Retries "2";
+Acquire::Retries "1";
+Acquire::http::Timeout "15";
+Acquire::https::Timeout "15";
 """
 
 

@@ -55,8 +55,8 @@ class Kernel:
 
 def cached() -> list[Kernel]:
     """The kernels in the cache, oldest first. Needs neither apt nor a network."""
-    found = [Kernel(**json.loads(path.read_text()), cached=True) for path in folder("kernels").glob("[!.]*/kernel.json")]
-    return sorted(found, key=_age)
+    found = [_noted(path) for path in folder("kernels").glob("[!.]*/kernel.json")]
+    return sorted((kernel for kernel in found if kernel and kernel.file.exists()), key=_age)
 
 
 def available(progress: Progress = silent, refresh: bool = False) -> list[Kernel]:
@@ -96,6 +96,14 @@ def fetch(name: str, progress: Progress = silent) -> Kernel:
 def note(kernel: Kernel) -> str:
     """What is written beside a cached kernel, for `cached` to read."""
     return json.dumps({key: value for key, value in asdict(kernel).items() if key != "cached"})
+
+
+def _noted(path: Path) -> Kernel | None:
+    """The kernel that `note` wrote down; None if it was removed meanwhile, or another version of breakcow wrote it."""
+    try:
+        return Kernel(**json.loads(path.read_text()), cached=True)
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def find(name: str, progress: Progress = silent) -> Path:
