@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from breakcow.backend.abilities import Abilities
 from breakcow.backend.agent_link import AgentBackend
@@ -61,14 +61,14 @@ class VmBackend(AgentBackend):
         except LostBackend as lost:
             raise self._complete(lost) from None
 
-    def run(self, program: Program, step_seconds: float = 5) -> tuple[Observation, ...]:
+    def run(self, program: Program, step_seconds: float = 5, trace: Sequence[int] | None = None) -> tuple[Observation, ...]:
         """Run a program: as AgentBackend.run, with what the kernel printed during each action. Raises LostBackend."""
         self._boot()
         scans = [action.argument for action in program.actions if action.verb == "ksm_scan"]
         self._port.expect(ANSWER_SECONDS + step_seconds * max(scans, default=1))
         self._began = self._shown = self._machine.console.position()
         try:
-            return super().run(program, step_seconds)
+            return super().run(program, step_seconds, trace)
         except LostBackend as lost:
             raise self._complete(lost) from None
 
@@ -85,7 +85,7 @@ class VmBackend(AgentBackend):
         try:
             self._up = "ready" in self._receive()
         except LostBackend as lost:
-            raise self._complete(LostBackend(f"{self.name} did not start: {lost}")) from None
+            raise self._complete(LostBackend(f"the guest did not start: {lost}")) from None
 
     def _receive(self) -> dict[str, object]:
         """The next answer; to an observation is added what the console said since the one before."""
