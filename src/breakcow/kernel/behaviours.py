@@ -93,6 +93,12 @@ BEHAVIOURS = (
         "between v5.10, v6.1 and v6.12: can_change_pte_writable() in mm/mprotect.c",
     ),
     Behaviour(
+        "vma_merge_either_way",
+        "a vma with anonymous pages merges into a neighbour that has none; before, only the neighbour's anon_vma was taken over",
+        ("no", "yes"),
+        "between v6.12 and v6.18: is_mergeable_anon_vma() in mm/vma.c",
+    ),
+    Behaviour(
         "mprotect_drops_account",
         "a vma without an anonymous page that becomes read-only loses VM_ACCOUNT, so that it merges with fewer neighbours",
         ("no", "yes"),

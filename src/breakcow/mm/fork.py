@@ -13,7 +13,7 @@ from breakcow.mm.page_alloc import page_maybe_dma_pinned, put_page
 from breakcow.mm.pgtable import copy_pte, is_anon_page, is_ksm_zero_pte, pte_mkdirty, zap_pte
 from breakcow.mm.schema import State
 from breakcow.mm.userfaultfd import queue_event
-from breakcow.mm.vma import anon_vma, same_vma
+from breakcow.mm.vma import remove_vma, vm_start
 
 
 def fork(s: State, p: int, v: int, n: int, c: int) -> int:
@@ -25,9 +25,6 @@ def fork(s: State, p: int, v: int, n: int, c: int) -> int:
         dup_userfaultfd(s, p, c)
     for w in range(s.vma.shape[1]):
         copy_vma_flags(s, p, c, w)
-    for w in range(s.vma.shape[1] - 1):
-        if not same_vma(s, p, w, w + 1) and (anon_vma(s, p, w) or anon_vma(s, p, w + 1)):
-            s.vma[c, w].seam = 1  # a vma whose anon_vma_fork() chained it to its parent's merges with no other
     for w in range(s.vma.shape[1]):
         if vma_needs_copy(s, p, c, w):
             copy_present_pte(s, p, c, w)
@@ -56,15 +53,24 @@ def copy_vma_flags(s: State, p: int, c: int, v: int) -> None:
     twin.prot = vma.prot
     twin.mergeable = vma.mergeable
     twin.soft_dirty = vma.soft_dirty
-    twin.anon_vma = vma.anon_vma
     twin.account = vma.account
     twin.seam = vma.seam
+    if vma.anon_vma:
+        anon_vma_fork(s, p, c, v)
     twin.registered = vma.registered if s.proc[c].uffd else 0
+
+
+def anon_vma_fork(s: State, p: int, c: int, v: int) -> None:
+    """anon_vma_fork(), mm/rmap.c: the child's vma gets an anon_vma of its own, chained to its parent's."""
+    if vm_start(s, p, v) == v:
+        s.proc[c].anon_vmas += 1
+    s.vma[c, v].anon_vma = s.proc[c].anon_vmas
+    s.vma[c, v].chained = 1
 
 
 def vma_needs_copy(s: State, p: int, c: int, v: int) -> int:
     """vma_needs_copy(): a vma that never had an anonymous page is left to be faulted in again, unless its protection must be copied."""
-    if anon_vma(s, p, v):
+    if s.vma[p, v].anon_vma:
         return 1
     return 1 if s.kernel.fork_copies_uffd_wp and s.vma[c, v].registered else 0
 
@@ -124,10 +130,7 @@ def do_exit(s: State, p: int, v: int, n: int, c: int) -> int:
     for w in range(s.vma.shape[1]):
         zap_pte(s, p, w)
         close_references(s, p, w)
-        vma = s.vma[p, w]
-        vma.mapped = 0
-        vma.mergeable = 0
-        vma.registered = 0
+        remove_vma(s, p, w)
     s.proc[p].state = PROCESS_EXITED
     return OK
 

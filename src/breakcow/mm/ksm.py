@@ -13,7 +13,6 @@ from breakcow.mm.ksm_break import break_ksm
 from breakcow.mm.ksm_scan import first_mm, ksm_do_scan, next_mm
 from breakcow.mm.ksm_tree import free_rmap_item, remove_all_stable_nodes
 from breakcow.mm.schema import State
-from breakcow.mm.vma import anon_vma
 
 MADV_MERGEABLE = 12
 MADV_UNMERGEABLE = 13
@@ -33,7 +32,7 @@ def ksm_madvise(s: State, p: int, start: int, end: int, advice: int) -> int:
     else:
         if not flag:
             return OK
-        if anon_vma(s, p, start):
+        if s.vma[p, start].anon_vma:
             err = unmerge_ksm_pages(s, p, start, end)
             if err:
                 return err
@@ -113,7 +112,7 @@ def unmerge_mm(s: State, p: int) -> int:
     if s.proc[p].state != PROCESS_RUNNING:
         return OK
     for v in range(s.vma.shape[1]):
-        if s.vma[p, v].mergeable and anon_vma(s, p, v):
+        if s.vma[p, v].mergeable and s.vma[p, v].anon_vma:
             result = break_ksm(s, p, v)
             if result:
                 s.ksm.waiting = p + 1

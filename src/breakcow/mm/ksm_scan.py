@@ -13,7 +13,6 @@ from breakcow.mm.ksm_tree import (
 from breakcow.mm.page_alloc import page_maybe_dma_pinned, put_page
 from breakcow.mm.pgtable import is_anon_page, pte_mkdirty, set_pte
 from breakcow.mm.schema import State
-from breakcow.mm.vma import anon_vma
 
 NEW_KSM_PAGE = -1  # kpage == NULL: the page itself becomes the KSM page
 AGE_MAX = 255
@@ -103,7 +102,7 @@ def below(s: State, p: int, v: int, w: int) -> int:
 def can_scan(s: State, p: int, v: int) -> int:
     """Whether ksmd looks at the page: present, anonymous, in a mergeable vma of a living mm."""
     vma = s.vma[p, v]
-    if s.proc[p].state != PROCESS_RUNNING or not vma.mapped or not vma.mergeable or not anon_vma(s, p, v):
+    if s.proc[p].state != PROCESS_RUNNING or not vma.mapped or not vma.mergeable or not vma.anon_vma:
         return 0
     return is_anon_page(s.pte[p, v])
 

@@ -36,7 +36,7 @@ def madvise_vma_behavior(s: State, p: int, start: int, end: int, advice: int) ->
     """madvise_vma_behavior(): what the advice does to the pages from `start` up to `end`, which lie in one vma."""
     err = ksm_madvise(s, p, start, end, advice)
     if not err:
-        vma_merge(s, p)  # madvise_update_vma()
+        vma_merge(s, p, start, end)  # madvise_update_vma()
     return err
 
 

@@ -3,7 +3,7 @@
 from breakcow.mm.flags import ENOMEM, OK, PROT_WRITE
 from breakcow.mm.pgtable import is_anon_page
 from breakcow.mm.schema import State
-from breakcow.mm.vma import anon_vma, vma_merge
+from breakcow.mm.vma import vm_end, vma_merge
 
 UPGRADE_NEVER = 0  # values of the behaviour mprotect_writable
 UPGRADE_DIRTY = 1
@@ -26,25 +26,36 @@ def can_change_pte_writable(s: State, p: int, v: int) -> int:
 
 
 def mprotect(s: State, p: int, v: int, n: int, c: int) -> int:
-    """do_mprotect_pkey(): page by page up to the first hole, where it ends with -ENOMEM."""
-    for w in range(v, v + n):
+    """do_mprotect_pkey(): vma by vma up to the first hole, where it ends with -ENOMEM."""
+    w = v
+    while w < v + n:
         if not s.vma[p, w].mapped:
             return -ENOMEM
+        end = min(vm_end(s, p, w), v + n)
         if s.vma[p, w].prot != c:
-            mprotect_fixup(s, p, w, c)
+            mprotect_fixup(s, p, w, end, c)
+        w = end
     return OK
 
 
-def mprotect_fixup(s: State, p: int, v: int, prot: int) -> None:
-    """mprotect_fixup() and change_pte_range(): the entry loses its write bit; it gets it back only where no fault is needed."""
-    pte = s.pte[p, v]
-    vma = s.vma[p, v]
+def mprotect_fixup(s: State, p: int, start: int, end: int, prot: int) -> None:
+    """mprotect_fixup() of the pages from `start` up to `end` of one vma: its flags, then its entries."""
+    account = s.vma[p, start].account
     if prot & PROT_WRITE:
-        vma.account = 1
-    elif s.kernel.mprotect_drops_account and not anon_vma(s, p, v):
-        vma.account = 0
-    vma.prot = prot
-    vma_merge(s, p)
+        account = 1
+    elif s.kernel.mprotect_drops_account and not s.vma[p, start].anon_vma:
+        account = 0
+    for v in range(start, end):
+        s.vma[p, v].prot = prot
+        s.vma[p, v].account = account
+    vma_merge(s, p, start, end)
+    for v in range(start, end):
+        change_protection(s, p, v)
+
+
+def change_protection(s: State, p: int, v: int) -> None:
+    """change_pte_range(): an entry loses its write bit; it gets it back only where no fault is needed."""
+    pte = s.pte[p, v]
     if not pte.present:
         return
     pte.write = 0

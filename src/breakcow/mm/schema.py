@@ -26,9 +26,10 @@ VMA = {
     "mergeable": (8, "VM_MERGEABLE"),
     "registered": (8, "VM_UFFD_WP"),
     "soft_dirty": (8, "VM_SOFTDIRTY"),
-    "anon_vma": (8, "an anonymous page was faulted in here once"),
+    "anon_vma": (8, "which anon_vma, 0 until an anonymous page is faulted in"),
+    "chained": (8, "anon_vma_fork() made it: it merges with no other"),
     "account": (8, "VM_ACCOUNT"),
-    "seam": (8, "the vma ends after this page for good: its neighbour has another anon_vma"),
+    "seam": (8, "the vma ends after this page though the flags of the next are equal"),
 }
 RMAP_ITEM = {
     "exists": (8, "ksmd has visited the address"),
@@ -75,6 +76,7 @@ PROCESS = {
     "argument": (16, "its argument"),
     "entered": (16, "rank on ksmd's list of mms, 0 if not on it (MMF_VM_MERGEABLE)"),
     "merging": (8, "ksm_merging_pages"),
+    "anon_vmas": (8, "how many anon_vmas it has made"),
     "uffd": (8, "a userfaultfd is open"),
     "features": (8, "its features and flags"),
     "async_wp": (8, "ghost: its userfaultfd was opened with WP_ASYNC"),

@@ -78,17 +78,29 @@ def context(s: State, p: int, gone: int) -> int:
 
 
 def userfaultfd_register(s: State, p: int, v: int, n: int, c: int) -> int:
-    """UFFDIO_REGISTER in write-protect mode, userfaultfd_register(): flags of the vmas; no entry changes."""
+    """UFFDIO_REGISTER in write-protect mode, userfaultfd_register(): flags of the vmas; no entry changes. -EINVAL if there is no vma."""
     err = context(s, p, ENOMEM)
     if err:
         return err
+    return OK if set_vm_flags(s, p, v, v + n, 1) else -EINVAL
+
+
+def set_vm_flags(s: State, p: int, start: int, end: int, registered: int) -> int:
+    """userfaultfd_set_vm_flags() for every vma of the range; 0 if there is none. Unregistering resets the entries first."""
     found = 0
-    for w in range(v, v + n):
-        if s.vma[p, w].mapped:
-            s.vma[p, w].registered = 1
-            found = 1
-    vma_merge(s, p)
-    return OK if found else -EINVAL
+    v = start
+    while v < end:
+        if not s.vma[p, v].mapped:
+            v += 1
+            continue
+        found = 1
+        stop = min(vm_end(s, p, v), end)
+        if s.vma[p, v].registered != registered:
+            for w in range(v, stop):
+                s.vma[p, w].registered = registered
+            vma_merge(s, p, v, stop)
+        v = stop
+    return found
 
 
 def writeprotect_on(s: State, p: int, v: int, n: int, c: int) -> int:
@@ -166,14 +178,16 @@ def userfaultfd_unregister(s: State, p: int, v: int, n: int, c: int) -> int:
     err = context(s, p, ENOMEM)
     if err:
         return err
-    found = 0
-    for w in range(v, v + n):
-        found |= s.vma[p, w].mapped
-        if s.vma[p, w].registered and s.kernel.uffd_unregister_resets:
-            uffd_wp_resolve_pte(s, p, w)
-        s.vma[p, w].registered = 0
-    vma_merge(s, p)
-    return OK if found else -EINVAL
+    if s.kernel.uffd_unregister_resets:
+        uffd_wp_reset(s, p, v, v + n)
+    return OK if set_vm_flags(s, p, v, v + n, 0) else -EINVAL
+
+
+def uffd_wp_reset(s: State, p: int, start: int, end: int) -> None:
+    """uffd_wp_range() that disables, for what is registered of the range."""
+    for v in range(start, end):
+        if s.vma[p, v].registered:
+            uffd_wp_resolve_pte(s, p, v)
 
 
 def userfaultfd_release(s: State, p: int, v: int, n: int, c: int) -> int:
@@ -182,11 +196,9 @@ def userfaultfd_release(s: State, p: int, v: int, n: int, c: int) -> int:
     if not proc.uffd:
         return BUSY
     pages = s.vma.shape[1]
-    for w in range(pages):
-        if s.vma[p, w].registered and s.kernel.uffd_close_resets:
-            uffd_wp_resolve_pte(s, p, w)
-        s.vma[p, w].registered = 0
-    vma_merge(s, p)
+    if s.kernel.uffd_close_resets:
+        uffd_wp_reset(s, p, 0, pages)
+    set_vm_flags(s, p, 0, pages, 0)
     proc.uffd = 0
     proc.features = 0
     wake_userfault(s, p, 0, pages)
