@@ -14,7 +14,7 @@ def test_every_behaviour_has_a_value_that_has_words(name: str) -> None:
     profile = PROFILES[name]
     assert profile.name == name
     assert re.fullmatch(r"\d+\.\d+\.\d+", profile.release)
-    assert profile.release.startswith(name.split("-")[0])
+    assert profile.release.startswith(name.split("-", maxsplit=1)[0])
     assert set(profile.values) == set(NAMES)
     for behaviour in BEHAVIOURS:
         assert 0 <= getattr(profile, behaviour.name) < len(behaviour.values), behaviour.name

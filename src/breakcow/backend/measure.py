@@ -22,7 +22,8 @@ _PROTECTED = "A write x 7; A uffd open; A uffd register x wp; A uffd protect x; 
 PROGRAMS = {
     "break_ksm": _MERGED + "A uffd open; A uffd register x y wp; A uffd protect x y; A madvise x y unmergeable",
     "break_ksm_misses_protnone": _MERGED + "A mprotect x y none; A madvise x y unmergeable",
-    "wp_reuse": "A write x y 1; A pin x; A mprotect x r; A mprotect x rw; A write x 2; A vmsplice y; A fork B; B exit; A write y 2",
+    "wp_reuse": "A write x y z 1; A pin x; A mprotect x r; A mprotect x rw; A write x 2; A vmsplice y; A fork B; "
+    "A process_vm_readv z; A vmsplice z; A write z 2; B exit; A write y 2",
     "gup_unshare": "A write x 1; A fork B; A process_vm_readv x",
     "ksm_zero_pages_unmerge": "- ksm set use_zero_pages 1; A write x y 0; A madvise x y mergeable; - ksm scan 2; A madvise x y unmergeable",
     "ksm_checksum_first": _MERGED + "A madvise z mergeable; A write z 7; - ksm scan 1",
