@@ -27,6 +27,10 @@ Path = tuple[Observation, ...]
 NUMBER = {verb.name: number for number, verb in enumerate(VERBS)}
 ROOM = os.path.dirname(flags.__file__)
 NO_RULES = {"schema.py", "step.py", "dispatch.py", "ghost.py", "promises.py"}  # files of mm/ that stand for no kernel function
+FAULTS = {
+    *("handle_mm_fault", "__handle_mm_fault", "handle_pte_fault", "do_anonymous_page", "do_wp_page", "wp_page_copy", "handle_userfault"),
+    "faultin_page",
+}  # functions that give VM_FAULT_* bits
 MOST_PATHS = 64  # a program on a kernel that chooses freely is followed along this many paths at most
 
 
@@ -118,7 +122,7 @@ class ModelBackend:
         for action in program.actions[:number]:
             self._take(state, program, action, 0)
         calls: list[Call] = []
-        _traced(lambda: self._take(state, program, program.actions[number], 0), calls)
+        _traced(lambda: self._take(state, program, program.actions[number], 0), program, calls)
         return tuple(calls)
 
     def _start(self, program: Program) -> State:
@@ -166,7 +170,7 @@ class ModelBackend:
             raise ModelError(f"{self.name}: the counters contradict the page tables")
 
 
-def _traced(run: Callable[[], None], calls: list[Call]) -> None:
+def _traced(run: Callable[[], None], program: Program, calls: list[Call]) -> None:
     """Run `run` and append a Call for each function of `mm/` that it enters."""
     open_calls: list[int] = []
 
@@ -176,7 +180,7 @@ def _traced(run: Callable[[], None], calls: list[Call]) -> None:
             return
         if event == "call":
             open_calls.append(len(calls))
-            calls.append(Call(len(open_calls) - 1, frame.f_code.co_name, file, _arguments(frame), ""))
+            calls.append(Call(len(open_calls) - 1, frame.f_code.co_name, file, _arguments(frame, program), ""))
         elif event == "return" and open_calls:
             index = open_calls.pop()
             call = calls[index]
@@ -189,26 +193,30 @@ def _traced(run: Callable[[], None], calls: list[Call]) -> None:
         sys.setprofile(None)
 
 
-def _arguments(frame: FrameType) -> str:
-    """The arguments worth reading: fault flags by name, other numbers as they are."""
+def _arguments(frame: FrameType, program: Program) -> str:
+    """The arguments worth reading: processes, pages and fault flags by name, other numbers as they are."""
     names = frame.f_code.co_varnames[: frame.f_code.co_argcount]
-    words = []
-    for name in names:
-        value = frame.f_locals[name]
-        if name == "flags":
-            words.append(flag_names(value, "FAULT_FLAG_"))
-        elif name == "foll":
-            words.append(flag_names(value, "FOLL_"))
-        elif isinstance(value, int):
-            words.append(f"{name}={value}")
-    return ", ".join(words)
+    return ", ".join(_argument(name, frame.f_locals[name], program) for name in names if isinstance(frame.f_locals[name], int))
+
+
+def _argument(name: str, value: int, program: Program) -> str:
+    if name == "flags":
+        return flag_names(value, "FAULT_FLAG_")
+    if name == "foll":
+        return flag_names(value, "FOLL_")
+    if name in ("p", "q") and value < len(program.processes):
+        return program.processes[value]
+    if name in ("v", "w", "start") and 0 <= value < len(program.pages):
+        return program.pages[value]
+    return f"{name}={value}"
 
 
 def _result(function: str, value: Any) -> str:
-    """A fault's result as VM_FAULT_* names, any other as it is."""
-    faults = {"handle_mm_fault", "__handle_mm_fault", "handle_pte_fault", "do_wp_page", "handle_userfault", "wp_page_copy"}
-    if function in faults | {"do_anonymous_page", "faultin_page"}:
+    """A fault's result as VM_FAULT_* names, flags as FAULT_FLAG_* names, any other as it is."""
+    if function in FAULTS:
         return flag_names(value, "VM_FAULT_") or "0"
+    if function == "break_ksm_flags":
+        return flag_names(value, "FAULT_FLAG_")
     return "" if value is None else str(value)
 
 
