@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -95,6 +96,8 @@ class Machine:
         """End the guest now. Harmless if it has ended."""
         self._process.kill()
         self._process.wait()
+        with suppress(OSError):  # what QEMU did not read any more
+            self.stdin.close()
         self.console.close()
         self._stdout.close()
         self._errors.close()
