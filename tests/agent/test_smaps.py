@@ -60,5 +60,5 @@ def test_it_tells_what_the_bit_tells() -> None:
         by_smaps = [answer["processes"] for answer in answers if "processes" in answer]
     finally:
         controller.close()
-    assert len(by_bit) == 11
+    assert len(by_bit) == 12
     assert by_smaps == by_bit

@@ -33,7 +33,8 @@ A  exit
         ["A", "mergeable", 2, 1, 0],
         ["A", "dontneed", 1, 1, 0],
         ["A", "dontneed", 0, 1, 0],
-        ["-", "ksm_scan", 0, 0, 2],
+        ["-", "ksm_scan", 0, 0, 1],
+        ["-", "ksm_scan", 0, 0, 1],
         ["A", "fork", 0, 0, 2],
         ["C", "mremap", 0, 1, 0],
         ["C", "munmap", 0, 1, 0],
@@ -41,4 +42,4 @@ A  exit
         ["A", "munmap", 0, 2, 0],
         ["A", "exit", 0, 0, 0],
     ]
-    assert [action.item for action in flat.actions] == [0, 0, 2, 2, 3, 3, 4, 5, 6, 7, 7, 8, 10]
+    assert [action.item for action in flat.actions] == [0, 0, 2, 2, 3, 3, 4, 4, 5, 6, 7, 7, 8, 10]
