@@ -30,6 +30,14 @@ COMMANDS = {  # what each is for, and examples
     "diff": ("Show what changed between two recorded runs.", ("breakcow diff before.jsonl after.jsonl",)),
     "judge": ("Judge a recorded run again with today's rules and models.", ("breakcow judge run.jsonl",)),
     "probe": ("Measure how a kernel behaves, whatever its version says.", ("breakcow probe --on vm:6.1",)),
+    "trace": (
+        "Show what the kernel itself did in a test, beside its model.",
+        ("breakcow trace ksm/unmerge-uffd-wp --on vm:6.1 --step 15",),
+    ),
+    "conform": (
+        "Run random programs on a kernel and hold them against its model.",
+        ("breakcow conform", "breakcow conform --on vm:6.1 --programs 200 --seed 1000"),
+    ),
     "doctor": ("Say what this machine can run and what it lacks.", ("breakcow doctor",)),
     "kernels": ("Fetch, list and remove kernels for the virtual machine.", ()),  # an application of its own, with its own examples
 }

@@ -17,9 +17,9 @@ def clear_refs(s: State, p: int, v: int, n: int, c: int) -> int:
 
 
 def clear_soft_dirty(s: State, p: int, v: int) -> None:
-    """clear_soft_dirty(): write-protect the entry, so that the next store faults and is seen."""
+    """clear_soft_dirty(): write-protect the entry, so that the next store faults and is seen. Empty without CONFIG_MEM_SOFT_DIRTY."""
     pte = s.pte[p, v]
-    if not pte.present or pte_is_pinned(s, pte):
+    if not s.kernel.mem_soft_dirty or not pte.present or pte_is_pinned(s, pte):
         return
     pte.write = 0
     pte.soft_dirty = 0

@@ -1,0 +1,1 @@
+"""The specification held to real kernels by programs that nobody wrote."""

@@ -1,0 +1,81 @@
+"""Random programs on a real kernel, each held against the model of the profile that was measured on it."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from breakcow.backend.abilities import Abilities
+from breakcow.backend.compare import Difference
+from breakcow.backend.model import ModelBackend
+from breakcow.backend.observation import Observation
+from breakcow.backend.promises import broken
+from breakcow.conform.generate import generate
+from breakcow.conform.shrink import shrink
+from breakcow.litmus import parse, program, requirements, to_text
+from breakcow.litmus.program import Program
+from breakcow.litmus.syntax import Test
+
+UNSAID = frozenset(
+    {"soft-dirty", "uffd-user-mode-only", "uffd-wp-unpopulated", "uffd-wp-async", "populate", "smart-scan", "ksm-zero-pages"}
+)
+# a kernel without these refuses the operation or does nothing, and its model says the same
+
+
+class Kernel(Protocol):
+    """A backend that runs programs on a real kernel."""
+
+    def probe(self) -> Abilities:
+        """What it can do."""
+
+    def run(self, program: Program) -> tuple[Observation, ...]:
+        """One observation for each action."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """seed: of the program. test: the shortest that still differs. difference: what it shows; None if only the whole program did, once."""
+
+    seed: int
+    test: Test
+    difference: Difference | None
+
+
+@dataclass
+class Tally:
+    """programs, steps: run so far. skipped: programs that this kernel cannot run. promises: broken promise -> programs that broke it."""
+
+    programs: int = 0
+    steps: int = 0
+    skipped: int = 0
+    promises: Counter[str] = field(default_factory=Counter)
+
+
+def conform(kernel: Kernel, model: ModelBackend, seeds: range, tally: Tally, progress: Callable[[], None]) -> Iterator[Finding]:
+    """Run the programs of `seeds` and yield every one whose observations the model does not allow. Raises LostBackend."""
+    able = kernel.probe().abilities
+    for seed in seeds:
+        test = generate(seed)
+        if any(able.get(word) for word in requirements(test) if word not in UNSAID):
+            tally.skipped += 1
+            continue
+        flat = program(test)
+        seen = kernel.run(flat)
+        tally.programs += 1
+        tally.steps += len(seen)
+        tally.promises.update({one.promise for one in broken(flat, seen)})
+        if model.check(flat, seen):
+            yield _finding(kernel, model, seed, test)
+        progress()
+
+
+def _finding(kernel: Kernel, model: ModelBackend, seed: int, test: Test) -> Finding:
+    """The difference shrunk, if it shows again."""
+
+    def differs(candidate: Test) -> Difference | None:
+        flat = program(candidate)
+        return model.check(flat, kernel.run(flat))
+
+    smallest = shrink(test, lambda candidate: differs(candidate) is not None)
+    (smallest,) = parse(to_text(smallest))
+    return Finding(seed, smallest, differs(smallest))

@@ -1,0 +1,45 @@
+"""Random programs find a kernel that is not as its model says, and shrink to what shows it."""
+
+import pytest
+
+from breakcow.backend.model import ModelBackend
+from breakcow.conform.random_programs import Finding, Tally, conform
+from breakcow.conform.shrink import shrink
+from breakcow.kernel import PROFILES
+from breakcow.litmus import program
+from breakcow.litmus.syntax import Step
+
+
+def found(kernel: str, model: str, seeds: range, tally: Tally) -> list[Finding]:
+    """The specification of one kernel stands in for a real one that behaves like it."""
+    return list(conform(ModelBackend(PROFILES[kernel]), ModelBackend(PROFILES[model]), seeds, tally, lambda: None))
+
+
+def test_a_kernel_that_is_as_its_model_says() -> None:
+    tally = Tally()
+    assert found("6.12", "6.12", range(20), tally) == []
+    assert (tally.programs, tally.skipped) == (20, 0)
+    assert tally.steps > 500
+
+
+@pytest.mark.parametrize(("kernel", "model"), [("6.1", "6.12"), ("6.12", "6.1")])
+def test_a_kernel_that_is_not(kernel: str, model: str) -> None:
+    findings = found(kernel, model, range(10), Tally())
+    assert findings
+    for finding in findings:
+        assert finding.difference is not None
+        assert len(finding.test.body) < 12
+
+
+def test_shrinking_keeps_just_what_shows() -> None:
+    def shows(candidate: object) -> bool:
+        flat = program(candidate)  # type: ignore[arg-type]
+        return any(seen.outcome.result == "blocked" for seen in ModelBackend(PROFILES["7.2"]).run(flat))
+
+    from breakcow.conform.generate import generate
+
+    seed = next(seed for seed in range(200) if shows(generate(seed)))
+    small = shrink(generate(seed), shows)
+    verbs = [step.verb for step in small.body if isinstance(step, Step)]
+    assert {"uffd_open", "uffd_register", "uffd_protect"} <= set(verbs)
+    assert len(verbs) <= 5
