@@ -1,7 +1,9 @@
 """The controller: takes requests, one JSON line each, and answers in JSON lines. It lives as long as there are requests.
 
     {"probe": {}}                                         -> what this kernel can do, see probe.py
-    {"run": PROGRAM, "step_seconds": 5, "nonce": "hex"}   -> one observation a line, then {"done": true}; step_seconds, nonce optional
+    {"run": PROGRAM, "step_seconds": 5, "nonce": "hex", "trace": [0]}
+        -> one observation a line, then {"done": true}. step_seconds, nonce, trace are optional: "trace" names the actions whose
+           observations shall tell what the kernel did in them, [] for all.
 Whatever is wrong with a request is answered {"error": sentence}. {"notice": sentence} can come at any time.
 """
 
@@ -20,6 +22,8 @@ from .process import Nursery, ProcessError
 from .program import RequestError, program
 from .run import Run
 from .settings import Settings
+from .trace import Tracer
+from .tracefs import TraceError
 
 MAX_LINE = 1 << 20  # bytes of a request
 MAX_STEP_SECONDS = 600
@@ -51,7 +55,7 @@ class Controller:
                 self.say(probe.answer())
             else:
                 self._run(request)
-        except (RequestError, ProcessError, KsmdError) as error:
+        except (RequestError, ProcessError, KsmdError, TraceError) as error:
             self._fail(str(error))
         except (ValueError, RecursionError):
             self._fail("a request is one line of JSON")
@@ -85,7 +89,8 @@ class Controller:
         if wanted.merges:
             self._begin(seconds)
         observer = Observer(self.bits, wanted.pages, self.counters, Contents(nonce))
-        run = Run(wanted, self.nursery, self.ksmd, observer, seconds)
+        tracer = _tracer(request)
+        run = Run(wanted, self.nursery, self.ksmd, observer, seconds, tracer)
         whole = False
         try:
             for observation in run.observations():
@@ -93,6 +98,8 @@ class Controller:
             whole = not run.hung
         finally:
             run.close()
+            if tracer:
+                tracer.close()
             if not whole:  # something may be left in its sockets
                 self.nursery.close()
                 self.nursery = None
@@ -126,6 +133,16 @@ class Controller:
             self.counters = Counters()
         if self.nursery is None:
             self.nursery = Nursery()
+
+
+def _tracer(request: Json) -> Tracer | None:
+    """The tracer that a request asks for, if it does. Raises RequestError, TraceError."""
+    if "trace" not in request:
+        return None
+    actions = request["trace"]
+    if not isinstance(actions, list) or not all(type(action) is int for action in actions):
+        raise RequestError("trace is a list of numbers of actions")
+    return Tracer(actions)
 
 
 def _wanted() -> bool:

@@ -13,6 +13,7 @@ from .observe import Observer, Seen
 from .outside import OUTSIDE
 from .process import AREA, FIRST_AREA, NAMES, Nursery, Outcome, Process, ProcessError, Reply
 from .program import Program
+from .trace import Tracer
 from .verbs import VERBS, Action
 
 BUSY: Outcome = {"result": "busy"}
@@ -25,7 +26,9 @@ class HangError(Exception):
 class Run:
     """The processes of one program while it runs."""
 
-    def __init__(self, program: Program, nursery: Nursery, ksmd: Ksmd | None, observer: Observer, step_seconds: float) -> None:
+    def __init__(
+        self, program: Program, nursery: Nursery, ksmd: Ksmd | None, observer: Observer, step_seconds: float, tracer: Tracer | None = None
+    ) -> None:
         self.program = program
         self.nursery = nursery
         self.ksmd = ksmd
@@ -37,6 +40,7 @@ class Run:
         self.resumed: dict[str, Outcome] = {}
         self.batches = Batches()
         self.observer = observer
+        self.tracer = tracer
         self.hung = False
         self.counts = program.merges and ksmd is not None and ksmd.alone
         self.cow_ksm = observer.counters.read().get("cow_ksm", 0) if self.counts else 0
@@ -44,16 +48,20 @@ class Run:
     def observations(self) -> Iterator[Seen]:
         """One observation for each action; the last is a hang if a step hangs."""
         self._birth()
-        for action in self.program.actions:
+        for number, action in enumerate(self.program.actions):
+            traced = self.tracer if self.tracer and self.tracer.wants(number) else None
             self.events, self.resumed = [], {}
             self.batches.drain()
+            if traced:
+                traced.begin(self._tasks())
             try:
                 outcome = self._act(action)
             except HangError:
                 outcome, self.hung = {"result": "hang"}, True
                 self._kill()
+            trace = {"trace": traced.end(self._tasks(), self._page_of_any)} if traced else {}
             self.batches.drain()
-            yield self._observation(outcome)
+            yield self._observation(outcome) | trace
             if self.hung:
                 return
 
@@ -200,6 +208,15 @@ class Run:
         """The name of the page at an address of a process, "" if there is none."""
         at = address & -abi.PAGE
         return self.program.pages[process.addresses.index(at)] if at in process.addresses else ""
+
+    def _tasks(self) -> dict[int, str]:
+        """Whose work a trace shows: process id -> name. "agent" is who writes to userfaultfds, rings and the files of KSM."""
+        names = {os.getpid(): "agent"} | ({self.ksmd.pid: "ksmd"} if self.ksmd else {})
+        return names | {process.pid: process.name for process in self.processes.values()}
+
+    def _page_of_any(self, address: int) -> str | None:
+        """The name of the page at an address, in whichever process; None if no page of the test is there."""
+        return next((page for process in self.processes.values() if (page := self._page_at(process, address))), None)
 
     def _kill(self) -> None:
         """End every process."""

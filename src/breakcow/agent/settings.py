@@ -6,12 +6,12 @@ run begins when they are back.
 
 import fcntl
 import os
-import signal
 import stat
 import time
 from collections.abc import Callable
 
 from . import ksm
+from .watcher import Watcher
 
 LOCK_DIRECTORY = "/run/breakcow"  # root's: nobody else can wait there
 LOOK_SECONDS = 0.05
@@ -29,18 +29,13 @@ class Settings:
         saved = {name: text for name in ksm.TOUCHED if (text := _setting(name)) is not None}
         ksmd = ksm.find()
         cpus = os.sched_getaffinity(ksmd)
-        reader, self.alive = os.pipe2(os.O_CLOEXEC)
-        self.watcher = os.fork()
-        if self.watcher == 0:
-            _watch(reader, lock, saved, ksmd, cpus)
-        os.close(reader)
+        self.watcher = Watcher(lambda: _put_all_back(saved, ksmd, cpus), (lock,))
         os.close(lock)
         os.sched_setaffinity(ksmd, os.sched_getaffinity(0))
 
     def restore(self) -> None:
         """Everything is as it was, and the lock is free, when this returns."""
-        os.close(self.alive)
-        os.waitpid(self.watcher, 0)
+        self.watcher.close()
 
 
 def _lock(say: Callable[[str], None], wanted: Callable[[], bool]) -> int:
@@ -81,24 +76,11 @@ def _setting(name: str) -> str | None:
     return text.partition("[")[2].partition("]")[0] if "[" in text else text  # advisor_mode: [none] scan-time
 
 
-def _watch(reader: int, lock: int, saved: dict[str, str], ksmd: int, cpus: set[int]) -> None:
-    """The watcher: waits until nobody holds the other end of `reader`, puts the settings back and ends. Never returns."""
-    try:
-        os.setsid()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE):
-            signal.signal(number, signal.SIG_IGN)
-        first, second = sorted((reader, lock))
-        os.closerange(3, first)
-        os.closerange(first + 1, second)
-        os.closerange(second + 1, 1024)
-        os.close(0)
-        os.close(1)
-        os.read(reader, 1)
-        for name, text in (("run", "2"), *((name, text) for name, text in saved.items() if name != "run"), ("run", saved["run"])):
-            _put_back(name, text)
-        os.sched_setaffinity(ksmd, cpus)
-    finally:
-        os._exit(0)
+def _put_all_back(saved: dict[str, str], ksmd: int, cpus: set[int]) -> None:
+    """Unmerge what is merged, and put the settings back."""
+    for name, text in (("run", "2"), *((name, text) for name, text in saved.items() if name != "run"), ("run", saved["run"])):
+        _put_back(name, text)
+    os.sched_setaffinity(ksmd, cpus)
 
 
 def _put_back(name: str, text: str) -> None:

@@ -1,22 +1,25 @@
 """The backend over any byte stream to an agent: a pipe on the host, a serial port in a VM. breakcow.agent.controller has the protocol."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Self, TypeVar
 
 import msgspec
 
 from breakcow.backend.abilities import Abilities
 from breakcow.backend.errors import LostBackend, RunFailed
 from breakcow.backend.observation import Observation
+from breakcow.backend.trace import Traced
 from breakcow.litmus.program import Program
+
+Told = TypeVar("Told", Observation, Traced)
 
 
 class AgentBackend:
     """Runs programs through an agent.
 
     name: of the backend. answers, requests: binary streams from and to the agent; `requests` unbuffered or flushed by its write.
-    notice: is told what the agent wants people to know while it works.
+    notice: is told what the agent wants people to know while it works. traced: action -> what the kernel did in it, of the last run.
     """
 
     def __init__(self, name: str, answers: IO[bytes], requests: IO[bytes], notice: Callable[[str], None]) -> None:
@@ -24,6 +27,7 @@ class AgentBackend:
         self._answers = answers
         self._requests = requests
         self._notice = notice
+        self.traced: dict[int, Traced] = {}
         self._idle = True  # nothing is asked and not yet answered
 
     def __enter__(self) -> Self:
@@ -42,16 +46,21 @@ class AgentBackend:
         except msgspec.ValidationError as error:
             raise LostBackend(f"the agent's answer to a probe is not one: {error}") from None
 
-    def run(self, program: Program, step_seconds: float = 5) -> tuple[Observation, ...]:
+    def run(self, program: Program, step_seconds: float = 5, trace: Sequence[int] | None = None) -> tuple[Observation, ...]:
         """Run a program: one observation for each action, or fewer if the last is a hang.
 
-        step_seconds: how long an action may take. Raises LostBackend, and RunFailed if the agent cannot run it.
+        step_seconds: how long an action may take. trace: the actions to trace, none for all; None for no tracing.
+        Raises LostBackend, and RunFailed if the agent cannot run it.
         """
         observations: list[Observation] = []
+        self.traced = {}
+        tracing = {} if trace is None else {"trace": list(trace)}
         try:
-            self._send({"run": program.wire(), "step_seconds": step_seconds})
+            self._send({"run": program.wire(), "step_seconds": step_seconds, **tracing})
             while "done" not in (answer := self._receive()):
-                observations.append(_observation(answer))
+                if "trace" in answer:
+                    self.traced[len(observations)] = _as(Traced, answer["trace"])
+                observations.append(_as(Observation, answer))
         except LostBackend as lost:
             lost.observations = tuple(observations)
             raise
@@ -96,8 +105,9 @@ class AgentBackend:
         return ""
 
 
-def _observation(answer: dict[str, object]) -> Observation:
+def _as(kind: type[Told], answer: object) -> Told:
+    """What an agent says, as a value of that kind. Raises LostBackend for what is none."""
     try:
-        return msgspec.convert(answer, Observation)
+        return msgspec.convert(answer, kind)
     except msgspec.ValidationError as error:
-        raise LostBackend(f"the agent's observation is not one: {error}") from None
+        raise LostBackend(f"the agent's {kind.__name__.lower()} is not one: {error}") from None

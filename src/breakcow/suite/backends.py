@@ -7,6 +7,7 @@ from typing import Protocol, Self
 
 from breakcow.backend.abilities import Abilities
 from breakcow.backend.observation import Observation
+from breakcow.backend.trace import Traced
 from breakcow.kernel import PROFILES
 from breakcow.litmus.program import Program
 
@@ -19,12 +20,13 @@ class Kernel(Protocol):
     """A real kernel, open while in a `with` block. Raises backend.errors.LostBackend when it is gone."""
 
     name: str
+    traced: dict[int, Traced]
 
     def probe(self) -> Abilities:
         """What it can run."""
 
-    def run(self, program: Program, step_seconds: float = 5) -> tuple[Observation, ...]:
-        """Run a program, one observation for each action."""
+    def run(self, program: Program, step_seconds: float = 5, trace: Sequence[int] | None = None) -> tuple[Observation, ...]:
+        """Run a program, one observation for each action; what it did in the actions of `trace` (none: in all) is then in `traced`."""
 
     def __enter__(self) -> Self: ...
 
