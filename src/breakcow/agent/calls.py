@@ -144,7 +144,8 @@ def _event(said: str) -> tuple[str, dict[str, int]]:
     if not rest.startswith("("):
         name = next((f"{system}:{name}" for system, start in SYSTEMS.items() if name.startswith(start)), name)
     error = ERROR.search(rest)
-    return name, _numbers(rest) | ({"error": int(error[1])} if error else {})
+    numbers = {key: number for key, number in _numbers(rest).items() if key != "ip"}
+    return name, numbers | ({"error": int(error[1])} if error else {})
 
 
 def _numbers(said: str) -> dict[str, int]:
