@@ -96,7 +96,7 @@ BEHAVIOURS = (
         "vma_merge_either_way",
         "a vma with anonymous pages merges into a neighbour that has none; before, only the neighbour's anon_vma was taken over",
         ("no", "yes"),
-        "between v6.12 and v6.18: is_mergeable_anon_vma() in mm/vma.c",
+        "between v6.12 and v6.16: is_mergeable_anon_vma() in mm/vma.c",
     ),
     Behaviour(
         "mprotect_drops_account",

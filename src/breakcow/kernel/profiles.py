@@ -72,7 +72,7 @@ _6_12 = _6_1 | {
     "io_uring_unlockable": 1,
 }
 _6_1_192 = _6_1 | {"uffd_close_resets": 1, "mremap_clears_uffd_wp": 1}  # by backports
-_6_16 = _6_12 | {"ksm_fork_copies_merging": 1}
+_6_16 = _6_12 | {"vma_merge_either_way": 1, "ksm_fork_copies_merging": 1}
 _6_18 = _6_12 | {"vma_merge_either_way": 1, "mem_soft_dirty": 0}
 _7_2 = _6_12 | {"vma_merge_either_way": 1, "proc_mem_force": 0}
 
