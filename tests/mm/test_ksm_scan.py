@@ -40,6 +40,35 @@ def test_joining_a_stable_node(kernel: str, scans: int) -> None:
         assert machine.same(0, 2) is (number >= scans)
 
 
+@pytest.mark.parametrize(("kernel", "scans"), [("6.1", 1), ("7.2", 1), ("7.3", 2)])
+def test_a_page_that_left_and_has_the_old_content_again_rejoins(kernel: str, scans: int) -> None:
+    machine = Machine(kernel).merged()
+    machine.do("write", 0, c=7)
+    for number in (1, 2):
+        machine.do("ksm_scan", c=1)
+        assert machine.same(0, 1) is (number >= scans)
+
+
+@pytest.mark.parametrize(("kernel", "moves"), [("7.2", [True, True, True]), ("7.3", [True, False, True])])
+def test_the_equal_of_a_held_page_is_tried_again(kernel: str, moves: list[bool]) -> None:
+    machine = written(Machine(kernel), 7, 7)
+    machine.do("vmsplice", 0)
+    machine.do("ksm_scan", c=1)
+    for moved in moves:
+        frame = machine.pte(1).frame
+        machine.do("ksm_scan", c=1)
+        assert (machine.pte(1).frame != frame) is moved
+
+
+def test_smart_scan_counts_no_visits_of_a_page_that_is_still_listed_in_a_node_of_7_3() -> None:
+    machine = Machine("7.3").merged()
+    machine.do("ksm_set", c=3 * 1000 + 1)
+    machine.do("write", 0, c=9)
+    assert machine.s.rmap[0, 0].node
+    assert not should_skip_rmap_item(machine.s, 0, 0)
+    assert machine.s.rmap[0, 0].age == 0
+
+
 def test_a_page_that_changed_since_the_last_scan_is_left_alone() -> None:
     machine = written(Machine(), 7, 7)
     machine.do("ksm_scan", c=1)

@@ -43,7 +43,8 @@ class Run:
         self.tracer = tracer
         self.hung = False
         self.counts = program.merges and ksmd is not None and ksmd.alone
-        self.cow_ksm = observer.counters.read().get("cow_ksm", 0) if self.counts else 0
+        before = observer.counters.read() if self.counts else {}
+        self.cow_ksm, self.zero_pages = before.get("cow_ksm", 0), before.get("ksm_zero_pages", 0)
 
     def observations(self) -> Iterator[Seen]:
         """One observation for each action; the last is a hang if a step hangs."""
@@ -240,8 +241,13 @@ class Run:
         return self.counts
 
     def _counters(self) -> dict[str, int]:
-        """The counters now; cow_ksm as the difference over this action."""
+        """The counters now: cow_ksm as the difference over this action, ksm_zero_pages over this run.
+
+        Before 6.18 ksm_zero_pages does not come back to 0 after a fork of zero pages that KSM placed, and would tell of earlier runs.
+        """
         counters = self.observer.counters.read()
+        if "ksm_zero_pages" in counters:
+            counters["ksm_zero_pages"] -= self.zero_pages
         cow_ksm = counters.get("cow_ksm", 0)
         if "cow_ksm" in counters:
             counters["cow_ksm"] -= self.cow_ksm

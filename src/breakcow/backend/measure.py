@@ -27,6 +27,7 @@ PROGRAMS = {
     "gup_unshare": "A write x 1; A fork B; A process_vm_readv x",
     "ksm_zero_pages_unmerge": "- ksm set use_zero_pages 1; A write x y 0; A madvise x y mergeable; - ksm scan 2; A madvise x y unmergeable",
     "ksm_checksum_first": _MERGED + "A madvise z mergeable; A write z 7; - ksm scan 1",
+    "ksm_stable_forgets": _MERGED + "A write x 7; - ksm scan 1",
     "ksm_smart_scan": "- ksm set smart_scan 0",
     "ksm_fork_copies_merging": _MERGED + "A fork B",
     "uffd_wp_resolve_writable": "A write x 1; A uffd open; A uffd register x wp; A pin x; A uffd protect x; A uffd release x; A clear_refs",

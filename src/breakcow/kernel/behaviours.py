@@ -69,10 +69,17 @@ BEHAVIOURS = (
         "between v6.1 and v6.12: should_skip_rmap_item() in mm/ksm.c",
     ),
     Behaviour(
-        "ksm_fork_copies_merging",
-        "a child starts with its parent's ksm_merging_pages",
+        "ksm_stable_forgets",
+        "a page that left a stable node, or was broken because its equal could not be merged, is as one that ksmd never saw",
         ("no", "yes"),
-        "seen on 5.19 to 6.17: dup_mm() copies the whole mm_struct and mm_init() did not reset the counter",
+        "between v7.2 and v7.3: linear_page_index lies over oldchecksum and age in struct ksm_rmap_item, mm/ksm.c",
+    ),
+    Behaviour(
+        "ksm_fork_copies_merging",
+        "a child starts with its parent's ksm_merging_pages, and its zero pages that KSM placed are not counted",
+        ("no", "yes"),
+        'Linux kernel commit 4d6fc29f3634 ("mm/ksm: fix incorrect KSM counter handling in mm_struct during fork") (in v6.18), backported; '
+        "absent before 5.19, which has no such counters",
     ),
     Behaviour(
         "fault_orig_pte_valid",

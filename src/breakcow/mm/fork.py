@@ -90,8 +90,8 @@ def copy_present_pte(s: State, p: int, c: int, v: int) -> None:
     if is_anon_page(pte):
         s.page[pte.frame].mapcount += 1
         s.page[pte.frame].exclusive = 0
-    if is_ksm_zero_pte(s, pte):
-        s.ksm.zero_pages += 1  # ksm_map_zero_page()
+    if is_ksm_zero_pte(s, pte) and not s.kernel.ksm_fork_copies_merging:
+        s.ksm.zero_pages += 1  # ksm_fork() adds the child's to the global counter
     pte.write = 0
     copy_pte(twin, pte)
     if not s.vma[c, v].registered:

@@ -3,6 +3,7 @@
 from breakcow.mm.flags import KSM_RUN_MERGE, OK, PROCESS_RUNNING, ZERO_PAGE
 from breakcow.mm.ksm_break import break_ksm
 from breakcow.mm.ksm_tree import (
+    forget_age,
     free_rmap_item,
     remove_rmap_item_from_tree,
     stable_tree_append,
@@ -122,6 +123,8 @@ def should_skip_rmap_item(s: State, p: int, v: int) -> int:
     item = s.rmap[p, v]
     if not s.ksm.smart_scan or s.page[s.pte[p, v].frame].ksm:
         return 0
+    if s.kernel.ksm_stable_forgets and item.node:
+        return 0  # its page has left it, and it has no age
     age = item.age
     if age != AGE_MAX:
         item.age += 1
@@ -218,6 +221,7 @@ def try_to_merge_two_pages(s: State, p: int, v: int, q: int, w: int) -> int:
     if not try_to_merge_one_page(s, p, v, NEW_KSM_PAGE):
         return 0
     if not try_to_merge_one_page(s, q, w, s.pte[p, v].frame):
+        forget_age(s, p, v)
         break_ksm(s, p, v)  # break_cow()
         return 0
     remove_rmap_item_from_tree(s, p, v)

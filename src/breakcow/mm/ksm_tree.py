@@ -52,11 +52,21 @@ def leave_node(s: State, p: int, v: int) -> None:
     node = s.node[s.rmap[p, v].node - 1]
     node.sharers -= 1
     s.rmap[p, v].node = 0
+    forget_age(s, p, v)
     s.proc[p].merging -= 1
     if node.sharers > 0:
         s.ksm.pages_sharing -= 1
     else:
         s.ksm.pages_shared -= 1
+
+
+def forget_age(s: State, p: int, v: int) -> None:
+    """linear_page_index = 0, since 7.3: it lies over oldchecksum, age and remaining_skips (struct ksm_rmap_item)."""
+    if s.kernel.ksm_stable_forgets:
+        item = s.rmap[p, v]
+        item.checksum = 0
+        item.age = 0
+        item.skips = 0
 
 
 def remove_node_from_stable_tree(s: State, n: int) -> None:

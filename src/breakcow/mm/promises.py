@@ -131,6 +131,8 @@ def consistent_counters(s: State) -> int:
             sharing += s.node[n].sharers - 1
     if s.ksm.pages_shared != shared or s.ksm.pages_sharing != sharing:
         return 0
+    if s.kernel.ksm_fork_copies_merging:
+        return 1  # what fork does not count is subtracted all the same: the kernel's own counter is wrong
     return 1 if not s.kernel.ksm_zero_pages_unmerge or s.ksm.zero_pages == ksm_zero_entries(s) else 0
 
 
