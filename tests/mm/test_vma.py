@@ -3,7 +3,7 @@
 import pytest
 
 from breakcow.mm.flags import ENOMEM, OK
-from breakcow.mm.vma import anon_vma, anon_vma_prepare, same_vma, vm_end, vm_start, whole_range_mapped
+from breakcow.mm.vma import anon_vma_prepare, same_vma, vm_end, vm_start, whole_range_mapped
 from mm.machine import Machine
 
 
@@ -42,17 +42,17 @@ def test_a_seam_keeps_neighbours_apart_for_good() -> None:
 
 def test_an_anon_vma_belongs_to_the_whole_vma() -> None:
     machine = Machine(areas=(0, 0, 1))
-    assert not any(anon_vma(machine.s, 0, v) for v in range(3))
+    assert not any(machine.s.vma[0, v].anon_vma for v in range(3))
     anon_vma_prepare(machine.s, 0, 1)
-    assert [anon_vma(machine.s, 0, v) for v in range(3)] == [1, 1, 0]
+    assert [machine.s.vma[0, v].anon_vma for v in range(3)] == [1, 1, 0]
 
 
 def test_a_load_prepares_no_anon_vma_and_a_store_does() -> None:
     machine = Machine()
     machine.do("read")
-    assert not anon_vma(machine.s, 0, 0)
+    assert not machine.s.vma[0, 0].anon_vma
     machine.do("write", 1, c=1)
-    assert anon_vma(machine.s, 0, 0)
+    assert machine.s.vma[0, 0].anon_vma
 
 
 def test_munmap_leaves_nothing_and_a_hole_is_no_error() -> None:
