@@ -1,6 +1,7 @@
 """`breakcow trace` on kernels in a virtual machine. Kernels that are not cached are skipped."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from breakcow.backend.vm import VmBackend
 from breakcow.backend.vm.kernels import cached
 from breakcow.cli.main import run
 from breakcow.litmus import program
+from breakcow.suite.again import judge_again
 from breakcow.suite.corpus import select
+from breakcow.suite.record import read
 
 STEP = "15"  # A  madvise x y unmergeable
 ABOVE = ["do_madvise", "ksm_madvise", "unmerge_ksm_pages", "break_ksm", "handle_mm_fault", "__handle_mm_fault", "do_wp_page"]
@@ -74,6 +77,22 @@ def test_one_guest_is_traced_twice_with_equal_results_so_no_probe_was_left() -> 
             told.append(guest.traced)
     assert told[0] == told[1]
     assert [call.function for call in told[0][8].calls].count("handle_userfault") == 2
+
+
+@pytest.mark.vm
+def test_a_run_puts_the_path_of_what_went_wrong_into_the_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if "6.1" not in {kernel.series for kernel in cached()}:
+        pytest.skip("needs breakcow kernels fetch 6.1")
+    file = tmp_path / "run.jsonl"
+    tests = ["ksm/unmerge-uffd-wp", "fork/child-outlives-parent"]
+    assert run(["run", *tests, "--on", "vm:6.1", "--trace", "--jsonl", str(file)]) == 0
+    assert "   =                 handle_userfault(WRITE|REMOTE|ORIG_PTE_VALID) = SIGBUS  |" in capsys.readouterr().out
+    bad, fine = read(file)
+    assert [call.function for call in bad.trace[8].calls].count("handle_userfault") == 2
+    assert list(bad.trace) == [8]
+    assert fine.verdict == "ok"
+    assert fine.trace == {}
+    assert judge_again(bad) == bad
 
 
 def test_a_line_in_which_nothing_happens_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:

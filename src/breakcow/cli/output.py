@@ -3,9 +3,11 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 
 from breakcow.cli.say import INTERRUPTED, WrongUseError, exit_code
+from breakcow.report import trace
 from breakcow.report.failure import Line, lines
 from breakcow.report.form import Report
 from breakcow.report.html import Html
@@ -13,7 +15,7 @@ from breakcow.report.jsonl import Jsonl
 from breakcow.report.junit import Junit
 from breakcow.report.ktap import Ktap
 from breakcow.report.terminal import Screen, Terminal
-from breakcow.suite.again import model_calls
+from breakcow.suite.again import model_calls, profile_of, traced_steps
 from breakcow.suite.record import Record
 
 
@@ -73,8 +75,10 @@ def feed(records: Iterable[Record], chosen: list[Report], strict: bool = False) 
 
 
 def _explained(record: Record) -> Iterator[Line]:
-    """A record told at length, with the model's calls."""
-    return lines(record, model_calls(record))
+    """A record told at length, with the calls of the kernel beside those of the model, or the model's alone."""
+    if not record.trace:
+        return lines(record, model_calls(record))
+    return chain(lines(record), trace.lines(traced_steps(record), record.backend, profile_of(record).name))
 
 
 def _told(record: Record) -> Iterator[str]:

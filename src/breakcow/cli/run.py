@@ -17,6 +17,7 @@ def run(
     jobs: Annotated[int, Parameter(name=["--jobs", "-j"])] = 1,
     list_: Annotated[bool, Parameter(name="--list")] = False,
     strict: bool = False,
+    trace: bool = False,
 ) -> int:
     """Run tests on models and kernels, and judge them.
 
@@ -40,6 +41,8 @@ def run(
         Print the names of the tests and run nothing.
     strict
         A skip is a failure.
+    trace
+        Run what goes wrong on a kernel once more, and show what the kernel itself did in that step, beside its model.
     """
     from breakcow.cli.output import feed, reports, terminal
     from breakcow.cli.say import WrongUseError, mention
@@ -59,6 +62,6 @@ def run(
     trials = [trial(*one) for one in chosen]
     with (
         reports(plan, None if ktap else lambda: terminal(plan, bool(tests)), junit=junit, jsonl=jsonl) as outputs,
-        closing(records(trials, names, jobs, mention)) as stream,
+        closing(records(trials, names, jobs, mention, trace)) as stream,
     ):
         return feed(stream, outputs, strict)

@@ -7,6 +7,7 @@ from breakcow.kernel import PROFILES, Profile, profile_for
 from breakcow.suite.backends import is_model
 from breakcow.suite.execute import on_profile
 from breakcow.suite.record import Record
+from breakcow.suite.trace import Step, steps
 from breakcow.suite.trial import from_text
 
 
@@ -28,6 +29,12 @@ def judge_again(record: Record) -> Record:
         return record
     judged = on_profile(trial, record.observations, record.kernel, profile_of(record))
     return msgspec.structs.replace(record, verdict=judged.verdict, why=judged.why, reasons=judged.reasons, unobserved=judged.unobserved)
+
+
+def traced_steps(record: Record) -> list[Step]:
+    """What the record's kernel did in the steps that were followed, with the calls of its model beside it."""
+    trial = from_text(record.text, record.source)
+    return steps(trial, record.observations, record.trace, ModelBackend(profile_of(record)), sorted(record.trace))
 
 
 def model_calls(record: Record) -> tuple[Call, ...]:

@@ -10,7 +10,7 @@ import msgspec
 
 from breakcow import litmus
 from breakcow.backend.abilities import Abilities
-from breakcow.backend.errors import LostBackend
+from breakcow.backend.errors import LostBackend, RunFailed
 from breakcow.backend.measure import measure
 from breakcow.backend.model import ModelBackend
 from breakcow.backend.observation import Observation
@@ -20,6 +20,7 @@ from breakcow.kernel import PROFILES, Profile
 from breakcow.suite.backends import Kernel, kernel
 from breakcow.suite.judge import Judgement, judge
 from breakcow.suite.record import VERDICTS, Record
+from breakcow.suite.trace import STEP_SECONDS
 from breakcow.suite.trial import Trial
 
 RESTARTS = 3  # in a row without one test that ran: the machine is not coming back
@@ -41,8 +42,11 @@ def on_model(name: str, trial: Trial) -> Record:
     return _record(trial, name, profile.release, worst, seen, start)
 
 
-def on_kernel(name: str, trials: Sequence[Trial], stop: Event, notice: Callable[[str], None]) -> Iterator[Record]:
-    """The records of all trials on one real kernel, one after the other. Ends early once `stop` is set."""
+def on_kernel(name: str, trials: Sequence[Trial], stop: Event, notice: Callable[[str], None], trace: bool = False) -> Iterator[Record]:
+    """The records of all trials on one real kernel, one after the other. Ends early once `stop` is set.
+
+    trace: run what goes wrong once more, and keep what the kernel itself did in the step that went wrong.
+    """
     left = list(trials)
     failures = 0
     while left and failures < RESTARTS and not stop.is_set():
@@ -52,6 +56,8 @@ def on_kernel(name: str, trials: Sequence[Trial], stop: Event, notice: Callable[
                 profile = measure(machine).profile
                 while left and not stop.is_set():
                     record = _try(left[0], machine, abilities, profile)
+                    if trace and record.reasons:
+                        record = _followed(record, left[0], machine, notice)
                     left.pop(0)
                     failures = 0
                     yield record
@@ -85,6 +91,16 @@ def _try(trial: Trial, machine: Kernel, abilities: Abilities, profile: Profile) 
         judgement = Judgement("error", our_bug(error))
     record = _record(trial, machine.name, abilities.release, judgement, seen, start)
     return msgspec.structs.replace(record, profile=profile.values)
+
+
+def _followed(record: Record, trial: Trial, machine: Kernel, notice: Callable[[str], None]) -> Record:
+    """The record with what the kernel does in the step of its first reason, in another run. Raises LostBackend."""
+    try:
+        machine.run(trial.program, STEP_SECONDS, (record.reasons[0].step,))
+    except RunFailed as failed:
+        notice(f"{machine.name}: {failed}")
+        return record
+    return msgspec.structs.replace(record, trace=machine.traced)
 
 
 def on_profile(trial: Trial, seen: tuple[Observation, ...], release: str, profile: Profile) -> Judgement:

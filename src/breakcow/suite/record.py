@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from breakcow.backend.observation import Observation
+from breakcow.backend.trace import Traced
 
 VERDICTS = ("ok", "known", "skip", "broken", "differs", "error")  # from best to worst
 GOOD = frozenset({"ok", "known", "skip"})
@@ -49,6 +50,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     reasons: all that is not as it should be, in order of steps. unobserved: claims that this kernel cannot show: neither kept nor broken.
     profile: the behaviours measured on a real kernel, as the model was asked for; empty for a model.
     observations: one for each action; fewer, or none, if the run ended early. console: of a kernel that was lost, since the test began.
+    trace: action -> what the kernel itself did in it, of the step that the first reason names, where that was asked for.
     seconds: wall time, the only field that differs between runs.
     """
 
@@ -65,6 +67,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     profile: dict[str, int] = {}
     observations: tuple[Observation, ...] = ()
     console: str = ""
+    trace: dict[int, Traced] = {}
     seconds: float = 0.0
 
 

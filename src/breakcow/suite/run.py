@@ -16,16 +16,19 @@ from breakcow.suite.trial import Trial
 Streams = dict[str, Iterator[Record]]
 
 
-def run(trials: Sequence[Trial], names: Sequence[str], jobs: int, notice: Callable[[str], None]) -> Generator[Record, None, None]:
+def run(
+    trials: Sequence[Trial], names: Sequence[str], jobs: int, notice: Callable[[str], None], trace: bool = False
+) -> Generator[Record, None, None]:
     """The records of every trial on every backend: backends in the order of `names`, trials in theirs, whatever runs at once.
 
     jobs: how many processes for the models, and how many real kernels at a time. notice: is told what people should know meanwhile.
+    trace: follow what goes wrong on a real kernel into the kernel.
     On KeyboardInterrupt the kernels that run beside the one waited for stop after their test, what they did is yielded, and the interrupt
     goes on. Closing the generator ends everything it started.
     """
     stop = Event()
     with ExitStack() as stack:
-        on_one = partial(on_kernel, trials=trials, stop=stop, notice=notice)
+        on_one = partial(on_kernel, trials=trials, stop=stop, notice=notice, trace=trace)
         streams = _of_models(trials, names, jobs, stack) | _of_kernels(on_one, names, jobs, stack)
         stack.callback(stop.set)
         waiting = iter(names)

@@ -1,6 +1,6 @@
 """What a kernel did in the steps of a test, with its model's calls beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from breakcow.backend.model import Call, ModelBackend
@@ -28,12 +28,18 @@ class Step:
 def traced(trial: Trial, kernel: Kernel, profile: Profile, actions: Sequence[int]) -> list[Step]:
     """Run a test on an open kernel and follow it in these actions. Raises LostBackend, RunFailed if it cannot be traced."""
     seen = kernel.run(trial.program, STEP_SECONDS, actions)
-    model = ModelBackend(profile)
+    return steps(trial, seen, kernel.traced, ModelBackend(profile), actions)
+
+
+def steps(
+    trial: Trial, seen: Sequence[Observation], traced: Mapping[int, Traced], model: ModelBackend, actions: Sequence[int]
+) -> list[Step]:
+    """What was seen, what the kernel did and what the model does in each of these actions."""
     text = trial.text.split("\n")
-    steps = []
+    found = []
     for number in actions:
         line = trial.test.body[trial.program.actions[number].item].line
         after = seen[number] if number < len(seen) else None
-        did = kernel.traced.get(number, Traced())
-        steps.append(Step(line, text[line - 1], number, after, did, model.trace(trial.program, number)))
-    return steps
+        did = traced.get(number, Traced())
+        found.append(Step(line, text[line - 1], number, after, did, model.trace(trial.program, number)))
+    return found
