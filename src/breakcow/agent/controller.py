@@ -1,9 +1,9 @@
 """The controller: takes requests, one JSON line each, and answers in JSON lines. It lives as long as there are requests.
 
     {"probe": {}}                                         -> what this kernel can do, see probe.py
-    {"run": PROGRAM, "step_seconds": 5, "nonce": "hex", "trace": [0]}
-        -> one observation a line, then {"done": true}. step_seconds, nonce, trace are optional: "trace" names the actions whose
-           observations shall tell what the kernel did in them, [] for all.
+    {"run": PROGRAM, "step_seconds": 5, "nonce": "hex", "trace": [0], "console": true}
+        -> one observation a line, then {"done": true}. All but "run" are optional: "trace" names the actions whose observations
+           shall tell what the kernel did in them, [] for all; "console" asks for what the kernel printed during each action.
 Whatever is wrong with a request is answered {"error": sentence}. {"notice": sentence} can come at any time.
 """
 
@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from . import abi, neighbours, probe
 from .contents import Contents
+from .kmsg import Kmsg
 from .ksm import Ksmd, KsmdError
 from .observe import Bits, Counters, Observer
 from .process import Nursery, ProcessError
@@ -91,15 +92,20 @@ class Controller:
         observer = Observer(self.bits, wanted.pages, self.counters, Contents(nonce))
         tracer = _tracer(request)
         run = Run(wanted, self.nursery, self.ksmd, observer, seconds, tracer)
+        log = Kmsg() if request.get("console") else None
         whole = False
         try:
             for observation in run.observations():
+                if log:
+                    observation["console"] = log.news()
                 self.say(observation)
             whole = not run.hung
         finally:
             run.close()
             if tracer:
                 tracer.close()
+            if log:
+                log.close()
             if not whole:  # something may be left in its sockets
                 self.nursery.close()
                 self.nursery = None

@@ -151,7 +151,7 @@ def test_a_file_that_is_no_kernel_is_refused(tmp_path: Path) -> None:
 def test_half_a_kernel_does_not_start(tmp_path: Path) -> None:
     half = tmp_path / "bzImage"
     half.write_bytes(bzimage("6.1").read_bytes()[:3000000])
-    with VmBackend(str(half), lambda _: None) as guest, pytest.raises(LostBackend, match="^the guest did not start: "):
+    with VmBackend(str(half), lambda _: None) as guest, pytest.raises(LostBackend, match=r"^the guest did not start: "):
         guest.probe()
 
 

@@ -1,5 +1,6 @@
 """Building kernels: the steps with a source that make builds at once, and one real kernel where it has been built before."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 
 from backend.vm.conftest import Boot
 from backend.vm.mirror import Mirror
+from backend.vm.test_backend import REVIEW
+from breakcow import litmus
 from breakcow.backend.vm import build as module
 from breakcow.backend.vm import kernels
 from breakcow.backend.vm.build import build
@@ -111,7 +114,16 @@ def test_what_is_missing_is_named_with_the_line_that_installs_it(monkeypatch: py
 
 
 @pytest.mark.vm
-def test_a_built_kernel_runs_the_agent(boot: Boot) -> None:
+def test_a_built_kernel_says_at_which_step_it_warns(boot: Boot) -> None:
     if not any(kernel.name == "built-6.1" for kernel in kernels.cached()):
         pytest.skip("needs `breakcow kernels build 6.1`, which takes minutes")
-    assert boot("built-6.1").probe().release.endswith("-built-6.1")
+    guest = boot("built-6.1")
+    assert guest.probe().release.endswith("-built-6.1")
+    (test,) = litmus.parse(REVIEW)
+    *before, last = guest.run(litmus.program(test))
+    assert [one.console for one in before] == [""] * len(before)
+    lines = last.console.splitlines()
+    assert lines.count("FAULT_FLAG_ALLOW_RETRY missing 881") == 2  # one for each page
+    functions = [line.split("+")[0].strip() for line in lines if re.match(r" [a-z_]\w*\+0x", line)]
+    path = ["handle_userfault", "__handle_mm_fault", "handle_mm_fault", "break_ksm", "unmerge_ksm_pages", "ksm_madvise", "do_madvise"]
+    assert [name for name in functions if name in path] == path * 2

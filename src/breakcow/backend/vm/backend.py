@@ -9,7 +9,7 @@ from breakcow.backend.agent_link import AgentBackend
 from breakcow.backend.errors import LostBackend
 from breakcow.backend.observation import Observation
 from breakcow.backend.vm import initramfs, kernels, qemu
-from breakcow.backend.vm.console import trouble
+from breakcow.backend.vm.console import harmless, trouble
 from breakcow.backend.vm.port import Port
 from breakcow.litmus.program import Program
 
@@ -39,7 +39,7 @@ class VmBackend(AgentBackend):
         self._machine = qemu.Machine(kernel, initramfs.image(agent), memory=memory, swap=swap, accel=qemu.accelerator(kernel, say))
         self._port = Port(self._machine)
         self._up = False
-        self._began = self._shown = 0
+        self._began = 0
         super().__init__(f"vm:{which}", io.BufferedReader(self._port), self._machine.stdin, say)
 
     @property
@@ -66,7 +66,7 @@ class VmBackend(AgentBackend):
         self._boot()
         scans = [action.argument for action in program.actions if action.verb == "ksm_scan"]
         self._port.expect(ANSWER_SECONDS + step_seconds * max(scans, default=1))
-        self._began = self._shown = self._machine.console.position()
+        self._began = self._machine.console.position()
         try:
             return super().run(program, step_seconds, trace)
         except LostBackend as lost:
@@ -87,12 +87,15 @@ class VmBackend(AgentBackend):
         except LostBackend as lost:
             raise self._complete(LostBackend(f"the guest did not start: {lost}")) from None
 
+    def _send(self, request: dict[str, object]) -> None:
+        """Ask for the kernel's words with every observation."""
+        super()._send({**request, "console": True})
+
     def _receive(self) -> dict[str, object]:
-        """The next answer; to an observation is added what the console said since the one before."""
+        """The next answer, with the kernel's words made harmless."""
         answer = super()._receive()
-        if "outcome" in answer:
-            answer["console"] = self._machine.console.since(self._shown)
-            self._shown = self._machine.console.position()
+        if "console" in answer:
+            answer["console"] = harmless(str(answer["console"]).encode(errors="replace"))
         return answer
 
     def _last_words(self) -> str:

@@ -10,8 +10,7 @@ _TROUBLE = re.compile(r"\b(Kernel panic|kernel BUG at|BUG: |Oops: |WARNING: |gen
 class Console:
     """The read end of the pipe that QEMU writes the console to.
 
-    A position is the number of bytes printed so far. What the guest printed before it said something on its other port is in the pipe by
-    then, so a look at the console after an answer misses nothing. Of a console that prints without end the newest part is kept.
+    A position is the number of bytes printed so far. Of a console that prints without end the newest part is kept.
     """
 
     def __init__(self, pipe: int) -> None:

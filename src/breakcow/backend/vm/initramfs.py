@@ -19,14 +19,15 @@ from breakcow.backend.vm.cache import UnavailableError, folder, fresh, locked
 from breakcow.backend.vm.cpio import Entry
 
 _HERE = Path(__file__).parent
+_BREAKCOW = Path(__file__).parents[2]
 _STDLIB = f"usr/{sys.platlibdir}/python{sys.version_info.major}.{sys.version_info.minor}"
 _INIT = "#!/usr/bin/python -IS\nimport guest\nguest.main({agent!r})\n"
 _LISTING = """
 import importlib, json, os, pkgutil, sys
 from importlib.machinery import SourceFileLoader
-guest, agent, root = sys.argv[1:]
+guest, agent, root, breakcow = sys.argv[1:]
 SourceFileLoader("guest", guest).load_module()
-sys.path.append(root)
+sys.path += [root, breakcow]
 package = importlib.import_module(agent.rpartition(".")[0] or agent)
 for found in pkgutil.iter_modules(getattr(package, "__path__", [])):
     if found.name != "__main__":
@@ -66,7 +67,7 @@ def _key(agent: str, root: Path) -> str:
     own = [_HERE / name for name in ("guest.py", "initramfs.py", "cpio.py", "elf.py")]
     sources = sorted(root.joinpath(*agent.split(".")[:-1]).glob("*.py")) if "." in agent else [root / f"{agent}.py"]
     digest = hashlib.sha256(f"{sys.version} {agent}".encode())
-    for path in [*own, *sources]:
+    for path in [*own, *sorted(_BREAKCOW.glob("agent/*.py")), *sources]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     for path in (Path(sys.executable).resolve(), Path(os.__file__)):
         digest.update(f"{path} {path.stat().st_mtime_ns}\n".encode())
@@ -74,7 +75,7 @@ def _key(agent: str, root: Path) -> str:
 
 
 def _entries(agent: str, root: Path) -> list[Entry]:
-    command = [sys.executable, "-I", "-S", "-B", "-c", _LISTING, str(_HERE / "guest.py"), agent, str(root)]
+    command = [sys.executable, "-I", "-S", "-B", "-c", _LISTING, str(_HERE / "guest.py"), agent, str(root), str(_BREAKCOW.parent)]
     child = subprocess.run(command, capture_output=True, text=True, check=False)
     if child.returncode != 0:
         raise UnavailableError(f"This Python cannot import the agent by itself: {child.stderr.strip().splitlines()[-1]}")
@@ -82,6 +83,7 @@ def _entries(agent: str, root: Path) -> list[Entry]:
     devices = [
         Entry("dev/console", stat.S_IFCHR | 0o600, device=(5, 1)),
         Entry("dev/null", stat.S_IFCHR | 0o666, device=(1, 3)),
+        Entry("dev/urandom", stat.S_IFCHR | 0o666, device=(1, 9)),  # Python wants it before anything is mounted
         Entry("dev/ttyS1", stat.S_IFCHR | 0o600, device=(4, 65)),
     ]
     folders = [Entry(name, stat.S_IFDIR | 0o755) for name in ("proc", "sys", "tmp")]

@@ -6,18 +6,21 @@ import sys
 import time
 from collections.abc import Callable
 
+from breakcow.agent.kmsg import Kmsg
+
 
 def main() -> None:
     say({"notice": "wild"})
+    log = Kmsg()
     for line in sys.stdin:
         request = json.loads(line)
         if "probe" in request:
             say({"release": os.uname().release, "abilities": {}})
             continue
         DEEDS["fine"]()
-        say({"outcome": {"result": "ok"}, "processes": {}})
+        say({"outcome": {"result": "ok"}, "processes": {}, "console": log.news()})
         DEEDS[request["run"]["pages"][0]]()
-        say({"outcome": {"result": "ok"}, "processes": {}})
+        say({"outcome": {"result": "ok"}, "processes": {}, "console": log.news()})
         say({"done": True})
 
 
