@@ -3,33 +3,20 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from breakcow.backend.abilities import Abilities
 from breakcow.backend.compare import Difference
+from breakcow.backend.measure import Kernel
 from breakcow.backend.model import ModelBackend
-from breakcow.backend.observation import Observation
 from breakcow.backend.promises import broken
 from breakcow.conform.generate import generate
 from breakcow.conform.shrink import shrink
 from breakcow.litmus import parse, program, requirements, to_text
-from breakcow.litmus.program import Program
 from breakcow.litmus.syntax import Test
 
 UNSAID = frozenset(
     {"soft-dirty", "uffd-user-mode-only", "uffd-wp-unpopulated", "uffd-wp-async", "populate", "smart-scan", "ksm-zero-pages"}
 )
 # a kernel without these refuses the operation or does nothing, and its model says the same
-
-
-class Kernel(Protocol):
-    """A backend that runs programs on a real kernel."""
-
-    def probe(self) -> Abilities:
-        """What it can do."""
-
-    def run(self, program: Program) -> tuple[Observation, ...]:
-        """One observation for each action."""
 
 
 @dataclass(frozen=True, slots=True)
