@@ -8,7 +8,16 @@ from breakcow.backend.vm.kernels import cached
 from breakcow.cli.main import run
 from breakcow.kernel import PROFILES
 
-SHIPPED = {"5.10": "5.10", "6.1": "6.1.192", "6.12": "6.12", "7.2": "7.2"}
+SHIPPED = {
+    "5.10": "5.10",
+    "6.1": "6.1.192",
+    "6.12": "6.12",
+    "6.16": "6.16",
+    "6.18": "6.18.15",
+    "7.1": "7.2",
+    "7.2": "7.2",
+    "7.3": "7.3",
+}
 
 
 @pytest.mark.vm
@@ -22,7 +31,7 @@ def test_the_measured_profile_of_a_stock_kernel_is_the_shipped_one(series: str, 
     assert found["differs"] == {}
     values = {one["behaviour"]: one["value"] for one in found["behaviours"]}
     assert values["break_ksm"] == ("unshare" if PROFILES[profile].break_ksm else "fake-write")
-    assert {one["how"] for one in found["behaviours"]} <= {"measured", f"as {series}"}
+    assert all(one["how"] == "measured" or one["how"].startswith("as ") for one in found["behaviours"])
 
 
 def test_a_model_is_not_measured(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,6 @@ from breakcow.suite.execute import on_kernel
 from breakcow.suite.record import Record
 from breakcow.suite.trial import Trial, trial
 
-
 FIRST = 100  # no program that measures a kernel stores so much
 
 
