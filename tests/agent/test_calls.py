@@ -94,6 +94,18 @@ def test_a_fault_of_the_processor_is_told_by_page_and_kind() -> None:
     assert outline(text) == [(0, "exc_page_fault", {}, None), (1, "exceptions:page_fault_user", {"page": "y", "error_code": 6}, None)]
 
 
+def test_a_fault_in_a_system_call_is_below_it() -> None:
+    path = ("do_user_addr_fault", "exc_page_fault", "asm_exc_page_fault", "_copy_to_iter", "ksys_pread64", "do_syscall_64")
+    text = called(7, FAULT, "handle_mm_fault", *path)
+    assert [call[1] for call in outline(text)] == [
+        "ksys_pread64",
+        "_copy_to_iter",
+        "exc_page_fault",
+        "do_user_addr_fault",
+        "handle_mm_fault",
+    ]
+
+
 def test_tasks_do_not_mix() -> None:
     text = called(7, FAULT, "handle_mm_fault", *BREAK)
     text += called(8, FAULT, "handle_mm_fault", "faultin_page")

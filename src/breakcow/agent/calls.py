@@ -17,7 +17,8 @@ ERROR = re.compile(r"\b(?:err|error) (-?\d+)")
 LOST = re.compile(r"entries-in-buffer/entries-written: (\d+)/(\d+)")
 SYSTEMS = {"ksm": "ksm_", "exceptions": "page_fault_"}  # of tracepoints, by how their names begin
 RETURNED = "r_"  # how the event of a return begins; the rest is the function's name
-ENTRIES = re.compile(r"entry_SYSCALL|do_syscall_64|x64_sys_call|asm_|ret_from_fork|kthread$|irqentry_|\[")
+ENTRIES = re.compile(r"entry_SYSCALL|do_syscall_64|x64_sys_call|ret_from_fork|kthread$|\[")
+ASSEMBLER = "asm_"  # between a fault and what was interrupted: a system call, or nothing that has a name
 FLAGS = 0x1FFF  # all FAULT_FLAG_* of every kernel
 
 Place = Callable[[int], str | None]  # address -> name of the test's page there, None if it is none
@@ -172,4 +173,4 @@ def _path(name: str, frames: list[str]) -> list[str]:
         frames = [name, *frames[inner:]]
         inner = 0
     outer = next((number for number, frame in enumerate(frames) if number > inner and ENTRIES.match(frame)), len(frames))
-    return frames[inner:outer][::-1]
+    return [frame for frame in frames[inner:outer][::-1] if not frame.startswith(ASSEMBLER)]

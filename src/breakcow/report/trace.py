@@ -51,7 +51,7 @@ PF_BITS = ("PROT", "WRITE", "USER", "RSVD", "INSTR")  # arch/x86/include/asm/tra
 FAULTS = frozenset({"handle_mm_fault", "__handle_mm_fault", "do_anonymous_page", "do_wp_page", "wp_page_copy", "handle_userfault"})
 ALLOWED_ALONE = frozenset({"VMA_LOCK", "TRIED"})  # of locks and second tries, which the model does not know
 LEGEND = "= both call it   ! both call it, with other flags or another result"
-WIDTH = 76  # of the kernel's column at most
+WIDTH = 100  # of the kernel's column at most
 
 
 @dataclass(frozen=True, slots=True)
