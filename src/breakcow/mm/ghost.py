@@ -4,8 +4,6 @@ It follows the outcomes of the operations alone, and of the kernel's state only 
 kernel as well. The promises are stated over it.
 """
 
-from typing import Any
-
 from breakcow.mm.actions import VERB, VERBS
 from breakcow.mm.flags import (
     BLOCKED,
@@ -19,7 +17,7 @@ from breakcow.mm.flags import (
     ZERO_PAGE,
 )
 from breakcow.mm.pgtable import is_anon_page, is_zero_pfn
-from breakcow.mm.schema import State
+from breakcow.mm.schema import Ghost, State
 
 WRITE = VERBS.index(VERB["write"])
 READ = VERBS.index(VERB["read"])
@@ -225,7 +223,7 @@ def mapping(s: State, verb: int, p: int, v: int) -> None:
         ghost.exempt = ghost.pinned
 
 
-def give_up(ghost: Any) -> None:
+def give_up(ghost: Ghost) -> None:
     """The program discards the page: its content is zero, its protection, its dirt and its pin are no longer asked for."""
     ghost.value = 0
     ghost.armed = 0

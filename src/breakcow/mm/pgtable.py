@@ -1,40 +1,38 @@
 """Page table entries: include/linux/pgtable.h, mm/pgtable-generic.c, arch/x86/include/asm/pgtable.h."""
 
-from typing import Any
-
 from breakcow.mm.flags import ZERO_PAGE
 from breakcow.mm.page_alloc import put_page
-from breakcow.mm.schema import State
+from breakcow.mm.schema import Pte, State
 
 
-def pte_none(pte: Any) -> int:
+def pte_none(pte: Pte) -> int:
     """pte_none(): nothing there, not even a marker."""
     return 1 if not pte.present and not pte.marker else 0
 
 
-def is_zero_pfn(pte: Any) -> int:
+def is_zero_pfn(pte: Pte) -> int:
     """A present entry that maps the shared zero page."""
     return 1 if pte.present and pte.frame == ZERO_PAGE else 0
 
 
-def is_anon_page(pte: Any) -> int:
+def is_anon_page(pte: Pte) -> int:
     """A present entry that maps an anonymous page, a KSM page included (PageAnon)."""
     return 1 if pte.present and pte.frame != ZERO_PAGE else 0
 
 
-def is_ksm_zero_pte(s: State, pte: Any) -> int:
+def is_ksm_zero_pte(s: State, pte: Pte) -> int:
     """is_ksm_zero_pte(), include/linux/ksm.h: a dirty entry of the zero page. Kernels before it cannot tell the two apart."""
     return 1 if s.kernel.ksm_zero_pages_unmerge and is_zero_pfn(pte) and pte.dirty else 0
 
 
-def pte_mkdirty(s: State, pte: Any) -> None:
+def pte_mkdirty(s: State, pte: Pte) -> None:
     """pte_mkdirty(): on x86 it sets the soft-dirty bit too."""
     pte.dirty = 1
     if s.kernel.mem_soft_dirty:
         pte.soft_dirty = 1
 
 
-def pte_clear(pte: Any) -> None:
+def pte_clear(pte: Pte) -> None:
     """pte_clear(): back to none."""
     pte.present = 0
     pte.frame = 0
@@ -45,14 +43,14 @@ def pte_clear(pte: Any) -> None:
     pte.marker = 0
 
 
-def set_pte(pte: Any, f: int) -> None:
+def set_pte(pte: Pte, f: int) -> None:
     """mk_pte() and set_pte_at(): a clean, read-only entry of frame `f`, every software bit clear."""
     pte_clear(pte)
     pte.present = 1
     pte.frame = f
 
 
-def copy_pte(pte: Any, source: Any) -> None:
+def copy_pte(pte: Pte, source: Pte) -> None:
     """Copy every bit of `source`."""
     pte.present = source.present
     pte.frame = source.frame

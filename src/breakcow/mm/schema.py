@@ -5,7 +5,7 @@ compiled form. A field is a small signed integer, a record, or a grid of records
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from breakcow.mm.flags import EVENTS
 
@@ -199,6 +199,11 @@ def _record(name: str, fields: tuple[str, ...]) -> type:
 
     return type(name, (), {"__slots__": fields, "__init__": clear, "__doc__": f"One {name} of the state."})
 
+
+# how rules name the records that they take: an object here, a part of the NumPy record when compiled
+Pte: TypeAlias = Any
+Vma: TypeAlias = Any
+Ghost: TypeAlias = Any
 
 CLASSES = {name: _record(name, tuple(fields)) for name, fields in RECORDS.items()}
 

@@ -1,10 +1,8 @@
 """Soft-dirty, fs/proc/task_mmu.c."""
 
-from typing import Any
-
 from breakcow.mm.flags import OK
 from breakcow.mm.page_alloc import page_maybe_dma_pinned
-from breakcow.mm.schema import State
+from breakcow.mm.schema import Pte, State
 
 
 def clear_refs(s: State, p: int, v: int, n: int, c: int) -> int:
@@ -25,6 +23,6 @@ def clear_soft_dirty(s: State, p: int, v: int) -> None:
     pte.soft_dirty = 0
 
 
-def pte_is_pinned(s: State, pte: Any) -> int:
+def pte_is_pinned(s: State, pte: Pte) -> int:
     """pte_is_pinned(): write-protecting a pinned page would hide nothing and may copy it later."""
     return 1 if pte.write and page_maybe_dma_pinned(s, pte.frame) else 0

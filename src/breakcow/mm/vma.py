@@ -1,10 +1,8 @@
 """Virtual memory areas, mm/vma.c and mm/mmap.c: a vma is a run of contiguous pages with equal flags that nothing kept from merging."""
 
-from typing import Any
-
 from breakcow.mm.flags import ENOMEM, OK
 from breakcow.mm.pgtable import zap_pte
-from breakcow.mm.schema import State
+from breakcow.mm.schema import State, Vma
 
 
 def same_vma(s: State, p: int, v: int, w: int) -> int:
@@ -21,7 +19,7 @@ def is_mergeable_vma(s: State, p: int, v: int, w: int) -> int:
     return 1 if a.prot == b.prot and anon_vma_compatible(a, b) else 0
 
 
-def anon_vma_compatible(a: Any, b: Any) -> int:
+def anon_vma_compatible(a: Vma, b: Vma) -> int:
     """anon_vma_compatible(): the flags are equal but for the access that they permit."""
     return 1 if a.account == b.account and a.mergeable == b.mergeable and a.registered == b.registered else 0
 
