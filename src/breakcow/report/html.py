@@ -1,17 +1,32 @@
 """Kernels x tests as one page that needs nothing else: no network, no script. Behind each cell: what this kernel did in that test."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from importlib.resources import files
 from typing import TextIO
 from xml.etree.ElementTree import Element, SubElement, tostring
 
+from breakcow.litmus.syntax import Comment
+from breakcow.report.failure import command
 from breakcow.report.printable import printable, printable_lines
 from breakcow.report.storyboard import board
-from breakcow.suite.record import VERDICTS, Record
-from breakcow.suite.trial import from_text
+from breakcow.suite.record import VERDICTS, Reason, Record
+from breakcow.suite.trial import Trial, from_text
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+MEANING = {
+    "ok": "the claims of the test and the promises hold, and the model of this kernel allows every observation",
+    "known": "a claim or promise does not hold, and the test says why this is no news",
+    "skip": "the machine or kernel lacks something",
+    "broken": "a claim or promise does not hold: the kernel breaks what it promised",
+    "differs": "all holds, but the model of this kernel does not allow an observation: the model, the profile or the kernel is wrong",
+    "error": "the run itself broke: a hang, a lost kernel, a bug of breakcow",
+    "[0] = 7": "a page: which frame, counted in the order of first sight, and what is in it",
+    "x2": "the frame is mapped two times",
+    "*": "changed in this step",
+    "!": "differs between the kernels shown",
+}
 
 
 class Html:
@@ -34,17 +49,22 @@ def page(records: Sequence[Record], interrupted: bool = False) -> str:
     """The whole document."""
     root = Element("html", lang="en")
     _head(root)
-    body = SubElement(root, "body")
-    _add(body, "h1", "breakcow: kernels \N{MULTIPLICATION SIGN} tests")
+    main = SubElement(SubElement(root, "body"), "main")
+    tables = SubElement(main, "div", {"class": "tables"})
+    _add(tables, "h1", "breakcow: kernels \N{MULTIPLICATION SIGN} tests")
     backends = list(dict.fromkeys(record.backend for record in records))
-    _add(body, "p", f"{len({record.test for record in records})} tests on {len(backends)} kernels.")
+    tests: dict[str, dict[str, Record]] = {}
+    for record in sorted(records, key=lambda record: record.test):
+        tests.setdefault(record.test, {})[record.backend] = record
+    _add(tables, "p", f"{len(tests)} tests on {len(backends)} kernels.")
     if interrupted:
-        _add(body, "p", "The run was interrupted: not all tests were run.", "error")
-    main = SubElement(body, "main")
-    _subjects(main, records, backends)
-    _tests(main, records, backends)
-    for record in records:
-        _cell(main, record, _model_of_good_conduct(record, records))
+        _add(tables, "p", "The run was interrupted: not all tests were run.", "error")
+    _words(tables)
+    _subjects(tables, records, backends)
+    _tests(tables, tests, records, backends)
+    for found in tests.values():
+        for record in found.values():
+            _cell(main, record, found)
     return f"<!doctype html>\n{tostring(root, encoding='unicode', method='html')}\n"
 
 
@@ -78,13 +98,23 @@ def _table(parent: Element, caption: str, first: str, records: Sequence[Record],
     return SubElement(table, "tbody")
 
 
+def _words(parent: Element) -> None:
+    """What the words and marks of this page mean."""
+    box = SubElement(parent, "details")
+    _add(box, "summary", "What the words mean")
+    listed = SubElement(box, "dl")
+    for word, meaning in MEANING.items():
+        _add(listed, "dt", word, word if word in VERDICTS else "")
+        _add(listed, "dd", meaning)
+
+
 def _subjects(parent: Element, records: Sequence[Record], backends: Sequence[str]) -> None:
     """How many tests of each subject came to which verdict on each kernel."""
     body = _table(parent, "Subjects", "subject", records, backends)
-    count = Counter((_subject(record), record.backend, record.verdict) for record in records)
-    for subject in sorted({_subject(record) for record in records}):
+    count = Counter((_subject(record.test), record.backend, record.verdict) for record in records)
+    for subject in sorted({_subject(record.test) for record in records}):
         row = SubElement(body, "tr")
-        _add(row, "th", subject, scope="row")
+        _add(_add(row, "th", scope="row"), "a", subject, href=f"#{_anchor('subject', subject)}")
         for backend in backends:
             cell = SubElement(row, "td")
             for verdict in VERDICTS:
@@ -92,78 +122,127 @@ def _subjects(parent: Element, records: Sequence[Record], backends: Sequence[str
                     _add(cell, "div", f"{count[subject, backend, verdict]} {verdict}", verdict)
 
 
-def _tests(parent: Element, records: Sequence[Record], backends: Sequence[str]) -> None:
-    """Every test on every kernel, each verdict a link to what happened."""
+def _tests(parent: Element, tests: Mapping[str, Mapping[str, Record]], records: Sequence[Record], backends: Sequence[str]) -> None:
+    """Every test on every kernel, each verdict a link to what happened. Those that are ok everywhere show when asked for."""
+    fine = {test for test, found in tests.items() if {record.verdict for record in found.values()} == {"ok"}}
     label = SubElement(SubElement(parent, "p"), "label")
-    SubElement(label, "input", {"type": "checkbox", "id": "exceptions"}).tail = " only tests that are not ok everywhere"
+    box = SubElement(label, "input", {"type": "checkbox", "id": "fine"})
+    box.tail = f" show also what is ok everywhere ({len(fine)} of {len(tests)} tests)"
+    if len(fine) == len(tests):
+        box.set("checked", "")
     body = _table(parent, "Tests", "test", records, backends)
-    found = {(record.test, record.backend): record for record in records}
-    for test in sorted({record.test for record in records}):
-        verdicts = {found[test, backend].verdict for backend in backends if (test, backend) in found}
-        row = SubElement(body, "tr", {"class": "everywhere" if verdicts == {"ok"} else "", "id": _anchor("test", test)})
+    subject = None
+    for test, found in tests.items():
+        if _subject(test) != subject:
+            subject = _subject(test)
+            row = SubElement(body, "tr", {"class": "step", "id": _anchor("subject", subject)})
+            _add(row, "th", subject, colspan=str(len(backends) + 1), scope="rowgroup")
+        row = _add(body, "tr", kind="fine" if test in fine else "", id=_anchor("test", test))
         _add(row, "th", test, scope="row")
         for backend in backends:
             cell = SubElement(row, "td")
-            if (test, backend) in found:
-                verdict = found[test, backend].verdict
-                link = {"href": f"#{_anchor(backend, test)}", "aria-label": printable(f"{verdict}: {test} on {backend}")}
-                _add(cell, "a", verdict, verdict, **link)
+            if backend in found:
+                _link(cell, found[backend], found[backend].verdict)
 
 
-def _cell(parent: Element, record: Record, good: Record | None) -> None:
-    """What one kernel did in one test, beside a kernel that keeps the promise if this one does not."""
+def _link(parent: Element, record: Record, words: str) -> None:
+    """A link to what one kernel did in one test, named in full for those who hear it."""
+    name = printable(f"{record.verdict}: {record.test} on {record.backend}")
+    _add(parent, "a", words, record.verdict, href=f"#{_anchor(record.backend, record.test)}", **{"aria-label": name})
+
+
+def _cell(parent: Element, record: Record, found: Mapping[str, Record]) -> None:
+    """What one kernel did in one test, beside a kernel that keeps the promise if this one does not. found: this test on each kernel."""
     section = SubElement(parent, "section", {"class": "cell", "id": _anchor(record.backend, record.test), "tabindex": "-1"})
+    _ways(section, record, found)
     _add(section, "h2", f"{record.test} on {record.backend}")
     _add(section, "p", f"{record.verdict}: {record.why}" if record.why else record.verdict, record.verdict)
     if record.reasons:
         reasons = SubElement(section, "ul")
         for reason in record.reasons:
             _add(reasons, "li", reason.sentence())
-    _text(section, record)
-    if record.observations:
-        _story(section, [record, good] if good else [record])
     for claim in record.unobserved:
         _add(section, "p", f"not judged: {claim}", "skip")
+    _text(section, record)
+    if record.observations:
+        good = _good(record, found)
+        _story(section, [record, good] if good else [record])
     said = [record.console, *(seen.console for seen in record.observations)]
     if any(said):
-        SubElement(section, "pre", {"aria-label": "console"}).text = "\n".join(printable_lines("".join(said)))
-    _add(SubElement(section, "p"), "a", "back to the table", href=f"#{_anchor('test', record.test)}")
+        _lines(section, "Console").text = "\n".join(printable_lines("".join(said)))
+    repeat = _add(section, "p", f"{record.seconds:.2f} s on {record.kernel}. Repeat: " if record.kernel else "Repeat: ")
+    _add(repeat, "code", command(record))
+
+
+def _ways(parent: Element, record: Record, found: Mapping[str, Record]) -> None:
+    """Links from one cell: back to its row, and to the same test on the other kernels."""
+    ways = SubElement(parent, "nav", {"aria-label": "this test"})
+    _add(ways, "a", "back to the table", href=f"#{_anchor('test', record.test)}")
+    for other in found.values():
+        if other is not record:
+            _link(ways, other, f"{other.backend} {other.verdict}")
+
+
+def _lines(parent: Element, heading: str) -> Element:
+    """An empty block for lines below a heading; it can be scrolled with keys."""
+    _add(parent, "h3", heading)
+    return SubElement(parent, "pre", {"tabindex": "0", "role": "region", "aria-label": heading})
 
 
 def _text(parent: Element, record: Record) -> None:
     """The test, with the lines that a reason names marked."""
     failing = {reason.line for reason in record.reasons}
-    text = SubElement(parent, "pre", {"aria-label": "test"})
+    text = _lines(parent, "Test")
+    text.set("class", "test")
     for number, line in enumerate(printable_lines(record.text.rstrip("\n")), 1):
         _add(text, "mark" if number in failing else "span", line).tail = "\n"
 
 
 def _story(parent: Element, records: Sequence[Record]) -> None:
-    """The storyboard of these records, side by side."""
-    trial = from_text(records[0].text, records[0].source)
-    body = _table(parent, "What it did", "page", records, [record.backend for record in records])
+    """The storyboard of these records, side by side; below a step that went wrong what was promised."""
+    trial = _trial(records[0].text, records[0].source)
+    _add(parent, "h3", "What it did")
+    caption = "The pages after each step. * changed in it, ! differs between the kernels"
+    body = _table(parent, caption, "page", records, [record.backend for record in records])
     body.set("class", "board")
-    for head, rows in board(trial.test, trial.program, records):
-        step = SubElement(body, "tr", {"class": "step"})
+    places = [item.line for item in trial.test.body if not isinstance(item, Comment)]
+    for place, (head, rows) in zip(places, board(trial.test, trial.program, records), strict=True):
+        reasons = [reason for reason in records[0].reasons if reason.line == place]
+        step = SubElement(body, "tr", {"class": "step wrong" if reasons else "step"})
         _add(step, "th", head.text, colspan=str(len(records) + 1), scope="rowgroup")
         for row in rows:
-            line = SubElement(body, "tr", {"class": "differs-here" if row.differs else ""})
+            line = _add(body, "tr", kind="differs-here" if row.differs else "")
             _add(line, "th", row.label or "result", scope="row")
             changed = row.changed or [True] * len(row.cells)
             for cell, now in zip(row.cells, changed, strict=True):
                 _add(line, "td", cell, ("changed" if row.changed else "") if now else "still")
+        for reason in reasons:
+            _promised(body, reason, len(records))
 
 
-def _model_of_good_conduct(record: Record, records: Sequence[Record]) -> Record | None:
-    """A record of the same test on a kernel where it is ok, if it is not here."""
+@lru_cache(maxsize=1)
+def _trial(text: str, source: str) -> Trial:
+    """The test made ready, once for all its kernels: their sections follow one another."""
+    return from_text(text, source)
+
+
+def _promised(body: Element, reason: Reason, columns: int) -> None:
+    """A row that says what should have been, and what was."""
+    row = SubElement(body, "tr", {"class": "promised"})
+    _add(row, "th", "not allowed" if reason.kind == "model" else "not kept", scope="row")
+    _add(row, "td", reason.sentence(), colspan=str(columns))
+
+
+def _good(record: Record, found: Mapping[str, Record]) -> Record | None:
+    """The same test on a kernel where it is ok, if it is not here."""
     if record.verdict in {"ok", "skip"}:
         return None
-    return next((other for other in records if (other.sha256, other.verdict) == (record.sha256, "ok")), None)
+    return next((other for other in found.values() if (other.sha256, other.verdict) == (record.sha256, "ok")), None)
 
 
-def _subject(record: Record) -> str:
+def _subject(test: str) -> str:
     """What comes before the first slash of a test's name."""
-    return record.test.partition("/")[0]
+    return test.partition("/")[0]
 
 
 def _anchor(kind: str, test: str) -> str:
