@@ -153,6 +153,19 @@ def _populate(bench: Bench) -> str:
     return ""
 
 
+def _proc_mem_force(bench: Bench) -> str:
+    fd = bench.call(abi.OPEN, stub.BUFFER, abi.O_RDWR | abi.O_CLOEXEC, payload=b"/proc/self/mem\0")
+    bench.call(abi.MPROTECT, FIRST_AREA, abi.PAGE, 1)
+    try:
+        bench.call(abi.PWRITE64, fd, stub.BUFFER, 1, FIRST_AREA, payload=b"x")
+    except OSError as error:
+        return f"a write to read-only memory through /proc/self/mem gives {abi.errno_name(error.errno)}: see proc_mem.force_override="
+    finally:
+        bench.call(abi.MPROTECT, FIRST_AREA, abi.PAGE, 3)
+        bench.call(abi.CLOSE, fd)
+    return ""
+
+
 def _ksm_bit(bench: Bench) -> str:
     if bench.frame("kpageflags") & KPF_KSM:
         return "KPF_KSM of /proc/kpageflags is set for pages that KSM never saw; smaps tells KSM pages instead, where it can"
@@ -198,6 +211,7 @@ PROBES: dict[str, Callable[[Bench], str]] = {
     "soft-dirty": _soft_dirty,
     "io-uring": _io_uring,
     "populate": _populate,
+    "proc-mem-force": _proc_mem_force,
     "ksm-bit": _ksm_bit,
     "uffd-wp-bit": _uffd_wp_bit,
     "smart-scan": _file("smart_scan", "6.7"),

@@ -43,6 +43,7 @@ PROGRAMS = {
     "uffd_wp_unpopulated": "A uffd open wp-unpopulated",
     "uffd_wp_async": "A uffd open wp-async",
     "madv_populate": "A madvise x populate_read",
+    "madv_populate_skips_holes": "A munmap x; A madvise x y populate_read",
     "io_uring_unlockable": _PROTECTED + "A pin x",
     "proc_mem_force": "A write x 1; A mprotect x none; A mem_write x 2",
 }

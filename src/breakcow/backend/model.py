@@ -58,6 +58,7 @@ def lacking(profile: Profile) -> dict[str, str]:
         "uffd-wp-unpopulated": ("uffd_wp_unpopulated", "the kernel has no UFFD_FEATURE_WP_UNPOPULATED"),
         "uffd-wp-async": ("uffd_wp_async", "the kernel has no UFFD_FEATURE_WP_ASYNC"),
         "populate": ("madv_populate", "the kernel has no MADV_POPULATE_READ and MADV_POPULATE_WRITE"),
+        "proc-mem-force": ("proc_mem_force", "writes to /proc/PID/mem do not override page protections"),
         "smart-scan": ("ksm_smart_scan", "ksmd has no smart_scan"),
     }
     absent = {

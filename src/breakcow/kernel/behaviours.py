@@ -169,6 +169,12 @@ BEHAVIOURS = (
         "after v5.10: mm/madvise.c",
     ),
     Behaviour(
+        "madv_populate_skips_holes",
+        "prefaulting goes on behind a hole and gives ENOMEM at the end, instead of ending there",
+        ("no", "yes"),
+        "between v6.1 and v6.12: madvise_populate() in mm/madvise.c was called for each vma",
+    ),
+    Behaviour(
         "io_uring_unlockable",
         "registering a fixed buffer may wait in handle_userfault() instead of failing with EFAULT",
         ("no", "yes"),

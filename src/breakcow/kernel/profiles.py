@@ -51,8 +51,10 @@ _6_1 = _OLDEST | {
     "fork_copies_uffd_wp": 1,
     "uffd_user_mode_only": 1,
     "madv_populate": 1,
+    "madv_populate_skips_holes": 1,
 }
 _6_12 = _6_1 | {
+    "madv_populate_skips_holes": 0,
     "break_ksm": _words("break_ksm", "unshare"),
     "break_ksm_misses_protnone": 0,
     "ksm_fork_copies_merging": 0,

@@ -17,6 +17,7 @@ REQUIREMENTS = {
     "soft-dirty": "soft-dirty tracking (CONFIG_MEM_SOFT_DIRTY)",
     "io-uring": "io_uring with fixed buffers, for pins that last",
     "populate": "MADV_POPULATE_READ and MADV_POPULATE_WRITE (5.14)",
+    "proc-mem-force": "writes to /proc/PID/mem that override page protections (FOLL_FORCE)",
     "root": "the superuser",
     "ksm-bit": "a KPF_KSM bit that is right for every page",
     "uffd-wp-bit": "bit 57 of /proc/PID/pagemap",

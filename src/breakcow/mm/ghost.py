@@ -73,6 +73,8 @@ def follow(s: State, verb: int, p: int, v: int, n: int, c: int) -> None:
         complete(s, verb, p, v, n, c, s.step.value)
     elif verb == UFFD_PROTECT or verb == UFFD_RELEASE:
         failed_half_way(s, p, v, n)
+    for k in range(s.step.events):
+        went_as_far_as(s, s.event[k].process, s.event[k].page)
     for q in range(s.proc.shape[0]):
         if s.resumed[q].ended:
             complete_pending(s, q)
@@ -95,6 +97,17 @@ def remember(s: State, verb: int, p: int, v: int, n: int, c: int) -> None:
     proc.pending_first = v
     proc.pending_count = n
     proc.pending_argument = c
+
+
+def went_as_far_as(s: State, p: int, page: int) -> None:
+    """Prefaulting that sleeps at `page` is done with the pages before it and never looks back."""
+    proc = s.proc[p]
+    if proc.pending_verb - 1 != POPULATE_WRITE:
+        return
+    while proc.pending_first < page:
+        complete_page(s, POPULATE_WRITE, p, proc.pending_first, 0, 0)
+        proc.pending_first += 1
+        proc.pending_count -= 1
 
 
 def complete_pending(s: State, p: int) -> None:

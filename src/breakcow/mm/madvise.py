@@ -70,11 +70,14 @@ def populate_write(s: State, p: int, v: int, n: int, c: int) -> int:
 
 
 def madvise_populate(s: State, p: int, v: int, n: int, foll: int) -> int:
-    """madvise_populate(): GUP over the range. No permission is -EINVAL, a SIGBUS of the fault -EFAULT, a hole -ENOMEM."""
+    """madvise_populate(): GUP over the range. No permission is -EINVAL, a SIGBUS of the fault -EFAULT, a hole -ENOMEM, where it ends
+    or, on older kernels, which it skips."""
     if not s.kernel.madv_populate:
         return -EINVAL
     for w in range(v, v + n):
         if not s.vma[p, w].mapped:
+            if s.kernel.madv_populate_skips_holes:
+                continue
             return -ENOMEM
         if check_vma_flags(s, p, w, foll):
             return -EINVAL
@@ -83,4 +86,4 @@ def madvise_populate(s: State, p: int, v: int, n: int, foll: int) -> int:
             return BLOCKED
         if result != OK:
             return -EFAULT
-    return OK
+    return whole_range_mapped(s, p, v, n)

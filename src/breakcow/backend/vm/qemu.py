@@ -21,7 +21,7 @@ from breakcow.backend.vm.initramfs import LIBRARY_PATH
 
 TCG = "tcg,thread=single"  # with several threads guests of these kernels panic or hang now and then
 _PROBE_SECONDS = 5.0  # a kernel without a root file system has panicked long before, where KVM works
-_CMDLINE = f"console=ttyS0 earlyprintk=ttyS0 panic=-1 no_timer_check random.trust_cpu=on LD_LIBRARY_PATH={LIBRARY_PATH}"
+_CMDLINE = f"console=ttyS0 earlyprintk=ttyS0 panic=-1 nosoftlockup no_timer_check random.trust_cpu=on LD_LIBRARY_PATH={LIBRARY_PATH}"
 _SHORT_BOOT = "acpi=off cryptomgr.notests"  # a third of what TCG spends on a stock kernel's start; nothing of mm/ depends on it
 _DIES_WITH_PARENT = """
 import ctypes, os, signal, sys
