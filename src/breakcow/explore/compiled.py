@@ -1,7 +1,7 @@
 """The rules of `mm/` as one generated module that Numba compiles: the same functions, unchanged but for their imports and annotations.
 
-Numba's own cache is keyed by file and signature and would serve a stale callee, so each combination of source and kernel has a module of
-its own in the cache folder, named by what it was made from.
+Numba's own cache is keyed by file and signature and would serve a stale callee, so each combination of source, kernel and bounds has a
+module of its own in the cache folder, named by what it was made from.
 """
 
 import ast
@@ -22,11 +22,18 @@ from breakcow.mm.actions import VERBS
 from breakcow.mm.schema import LAYOUT, RECORDS, Bounds, State, dtype
 
 ROOM = Path(mm.__file__).parent
-# callees first, so that every function is defined before it is compiled
 FILES = (
     *("flags", "page_alloc", "pgtable", "vma", "mprotect", "userfaultfd", "memory", "fault", "uaccess", "gup", "ksm_break", "ksm_tree"),
     *("ksm_scan", "ksm", "madvise", "mremap", "fork", "task_mmu", "ghost", "dispatch", "step", "promises"),
 )
+ENTRIES = {"step", "follow", "broken"}  # what is called from outside
+HEAD = """from numba import from_dtype, int64, njit, void
+
+from breakcow.explore.together import rule
+from breakcow.mm.schema import Bounds, dtype
+
+State = from_dtype(dtype({bounds!r}))
+Pte, Vma, Ghost = (State.fields[name].type.dtype for name in ("pte", "vma", "ghost"))"""
 
 
 def cache_folder() -> Path:
@@ -35,9 +42,9 @@ def cache_folder() -> Path:
     return Path(base) / "breakcow" / "compiled"
 
 
-def source(profile: Profile) -> str:
-    """The generated module: every rule with the behaviours of `profile` written in as constants."""
-    parts = ["from numba import njit"]
+def source(profile: Profile, bounds: Bounds) -> str:
+    """The generated module: every rule with the behaviours of `profile` written in as constants, for states of one size."""
+    parts = [HEAD.format(bounds=bounds)]
     parts += [f"{verb.name.upper()} = {number}" for number, verb in enumerate(VERBS)]
     for file in FILES:
         parts += list(_dispatch()) if file == "dispatch" else list(_functions(file, profile))
@@ -46,10 +53,18 @@ def source(profile: Profile) -> str:
 
 def _dispatch() -> Iterator[str]:
     """dispatch() as a chain of calls, one for each verb of the action table."""
-    lines = ["@njit(cache=True)", "def dispatch(s, verb, p, v, n, c):"]
+    lines = ["@rule(int64(State, int64, int64, int64, int64, int64))", "def dispatch(s, verb, p, v, n, c):"]
     for number, verb in enumerate(VERBS):
         lines += [f"    if verb == {number}:", f"        return {verb.rule.split('.')[1]}(s, p, v, n, c)"]
     yield "\n".join([*lines, "    return 0"])
+
+
+def _signature(node: ast.FunctionDef) -> str:
+    """The types of a rule as Numba writes them: a record by its name, every number an int64."""
+    names = {"int": "int64", "None": "void"}
+    words = [ast.unparse(argument.annotation) for argument in node.args.args if argument.annotation]
+    result = ast.unparse(node.returns) if node.returns else "None"
+    return f"{names[result]}({', '.join(names.get(word, word) for word in words)})"
 
 
 class _Plain(ast.NodeTransformer):
@@ -60,12 +75,13 @@ class _Plain(ast.NodeTransformer):
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
         self.generic_visit(node)
+        decorator = "njit(cache=True)" if node.name in ENTRIES else f"rule({_signature(node)})"
         node.returns = None
         for argument in node.args.args:
             argument.annotation = None
         if ast.get_docstring(node) is not None:
             node.body = node.body[1:]
-        node.decorator_list = [ast.parse("njit(cache=True)", mode="eval").body]
+        node.decorator_list = [ast.parse(decorator, mode="eval").body]
         return node
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
@@ -92,9 +108,12 @@ def _constant(node: ast.Assign) -> str:
     return text if "VERB" not in text else f"{ast.unparse(node.targets[0])} = {eval(ast.unparse(node.value), names)}"
 
 
-def load(profile: Profile) -> ModuleType:
-    """The compiled module for `profile`, generated if it is not in the cache. Functions are compiled when they are first called."""
-    text = source(profile)
+def load(profile: Profile, bounds: Bounds) -> ModuleType:
+    """The compiled module for `profile` and states of `bounds`, generated if it is not in the cache. Raises ValueError as dtype().
+
+    Its functions step(), follow() and broken() are compiled when they are first called: 15 s in all, less than one from the cache.
+    """
+    text = source(profile, bounds)
     name = f"mm_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     path = cache_folder() / f"{name}.py"
     if not path.exists():
