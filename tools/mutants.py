@@ -381,7 +381,8 @@ class UnitTests:
         for item in session.items:
             functions: set[tuple[str, str]] = set()
             start = time.process_time()
-            _recorded(lambda item=item: self.passes(item), functions)  # type: ignore[misc]
+            if not _recorded(lambda item=item: self.passes(item), functions):  # type: ignore[misc]
+                sys.exit(f"{item.nodeid} fails without any change")
             self.tests.append((item, frozenset(functions), time.process_time() - start))
         self.tests.sort(key=lambda test: test[2])
         self.work(self)
