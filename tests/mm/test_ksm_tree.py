@@ -51,6 +51,8 @@ def test_searching_the_stable_tree() -> None:
         nodes[n].used, nodes[n].frame, nodes[n].content, nodes[n].sharers, nodes[n].born = used, frame, content, sharers, born
     assert stable_tree_search(machine.s, 7) == 1, "the youngest"
     assert stable_tree_search(machine.s, 9) == -1
+    nodes[1].sharers = 0
+    assert stable_tree_search(machine.s, 7) == 2, "one that no rmap_item is in takes no page"
     nodes[1].sharers = 256
     assert stable_tree_search(machine.s, 7) == 2, "the youngest that is not full"
     nodes[2].frame = 0

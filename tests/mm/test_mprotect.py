@@ -84,3 +84,26 @@ def test_a_store_after_all_that_finds_the_page() -> None:
         assert machine.content() == 7
         assert machine.do("write", c=8) == OK
         assert machine.broken() == set()
+
+
+@pytest.mark.parametrize("drops", [0, 1])
+@pytest.mark.parametrize("stored", [0, 1])
+def test_which_memory_is_accounted(drops: int, stored: int) -> None:
+    """VM_ACCOUNT: what may be written, or was; old kernels keep it for memory that cannot be written any more."""
+    machine = Machine(PROFILES["6.12"].but(mprotect_drops_account=drops))
+    if stored:
+        machine.do("write", c=7)
+    machine.s.vma[0, 0].account = 1
+    machine.do("mprotect", c=1)
+    kept = 0 if drops and not stored else 1
+    assert machine.s.vma[0, 0].account == kept
+    machine.do("mprotect", c=0)
+    assert machine.s.vma[0, 0].account == kept
+    machine.do("mprotect", c=3)
+    assert machine.s.vma[0, 0].account == 1
+    machine.s.vma[0, 0].account = 0
+    machine.s.vma[0, 0].anon_vma = 1
+    machine.do("mprotect", c=1)
+    machine.s.vma[0, 0].account = 0
+    machine.do("mprotect", c=0)
+    assert machine.s.vma[0, 0].account == 0, "only what may be written becomes accounted"

@@ -59,6 +59,7 @@ def test_the_record_type_has_the_same_fields_in_the_same_order(processes: int, p
     for name, (kind, axes) in LAYOUT.items():
         assert record[name].dtype.names == tuple(RECORDS[kind])
         assert record[name].shape == (bounds.shape(axes) if axes else ())
+        assert record[name].dtype.itemsize == sum(bits for bits, _ in RECORDS[kind].values()) // 8
     fields = sum(len(RECORDS[kind]) * record[name].size for name, (kind, _) in LAYOUT.items())
     assert fields == len(State(bounds, None).pack())
 

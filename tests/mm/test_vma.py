@@ -3,7 +3,7 @@
 import pytest
 
 from breakcow.mm.flags import ENOMEM, OK
-from breakcow.mm.vma import anon_vma_prepare, same_vma, vm_end, vm_start, whole_range_mapped
+from breakcow.mm.vma import anon_vma_prepare, same_vma, vm_end, vm_start, vma_merge, whole_range_mapped
 from mm.machine import Machine
 
 
@@ -75,3 +75,54 @@ def test_whole_range_mapped_finds_a_hole_anywhere() -> None:
         machine.do("munmap", hole)
         assert whole_range_mapped(machine.s, 0, 0, 3) == -ENOMEM
         assert whole_range_mapped(machine.s, 0, (hole + 1) % 3, 1) == OK
+
+
+def three_vmas() -> Machine:
+    """Three pages of one mapping, the middle one without access: three vmas, none with an anonymous page."""
+    machine = Machine("6.12")
+    machine.s.vma[0, 1].prot = 1
+    assert [vm_end(machine.s, 0, v) for v in range(3)] == [1, 2, 3]
+    return machine
+
+
+def anon_vmas(machine: Machine) -> list[int]:
+    return [machine.s.vma[0, v].anon_vma for v in range(3)]
+
+
+@pytest.mark.parametrize("first", [0, 2])
+def test_a_vma_takes_the_anon_vma_of_either_neighbour(first: int) -> None:
+    machine = three_vmas()
+    for v in (first, 1):
+        anon_vma_prepare(machine.s, 0, v)
+    assert anon_vmas(machine)[first] == anon_vmas(machine)[1] == 1
+    assert machine.s.proc[0].anon_vmas == 1
+
+
+@pytest.mark.parametrize(("field", "value"), [("mapped", 0), ("area", 9), ("chained", 1), ("mergeable", 1)])
+def test_whose_anon_vma_is_not_taken(field: str, value: int) -> None:
+    machine = three_vmas()
+    anon_vma_prepare(machine.s, 0, 0)
+    setattr(machine.s.vma[0, 0], field, value)
+    anon_vma_prepare(machine.s, 0, 1)
+    assert anon_vmas(machine) == [1, 2, 0]
+
+
+@pytest.mark.parametrize(("changed", "seams"), [(0, [1, 0]), (1, [1, 1]), (2, [0, 1])])
+def test_vmas_that_become_equal_stay_apart_if_their_anon_vmas_differ(changed: int, seams: list[int]) -> None:
+    machine = Machine("6.12")
+    for v in range(3):
+        machine.s.vma[0, v].anon_vma = v + 1
+    vma_merge(machine.s, 0, changed, changed + 1)
+    assert [machine.s.vma[0, v].seam for v in range(2)] == seams
+    machine.s.vma[0, 0].anon_vma = machine.s.vma[0, 2].anon_vma = 2
+    vma_merge(machine.s, 0, changed, changed + 1)
+    assert [machine.s.vma[0, v].seam for v in range(2)] == [0, 0]
+
+
+def test_vmas_that_are_not_equal_are_left_as_they_are() -> None:
+    machine = Machine("6.12")
+    for v in range(3):
+        machine.s.vma[0, v].anon_vma = v + 1
+    machine.s.vma[0, 1].prot = 1
+    vma_merge(machine.s, 0, 1, 2)
+    assert [machine.s.vma[0, v].seam for v in range(2)] == [0, 0]
