@@ -424,8 +424,10 @@ def in_children(judges: Judges, chosen: list[Mutant], jobs: int) -> list[str]:
         child = os.fork()
         if child == 0:
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-            os.write(writer, judges.notice(mutant).encode() or b"nobody")
-            os._exit(0)
+            try:
+                os.write(writer, judges.notice(mutant).encode() or b"nobody")
+            finally:
+                os._exit(0)
         os.close(writer)
         running[child] = (number, reader)
         if len(running) >= jobs:
