@@ -157,6 +157,16 @@ def test_wrong_use_is_one_sentence(words: tuple[str, ...], sentence: str) -> Non
     assert done.stderr.count("\n") == 1
 
 
+def test_what_a_build_cannot_take_is_one_sentence(tmp_path: Path) -> None:
+    option = breakcow("kernels", "build", "6.1", "--config", "DEBUG_VM")
+    assert (option.returncode, option.stdout) == (2, "")
+    assert "write NAME=VALUE" in option.stderr
+    patch = breakcow("kernels", "build", "6.1", "--patch", tmp_path / "none.patch")
+    assert (patch.returncode, patch.stdout) == (3, "")
+    assert "none.patch cannot be read" in patch.stderr
+    assert option.stderr.count("\n") == patch.stderr.count("\n") == 1
+
+
 def test_a_test_that_cannot_be_read_is_shown_with_a_caret(folder: Path) -> None:
     (folder / "t" / "wrong.litmus").write_text(WRONG.replace("write", "wriet"))
     done = breakcow("run", folder / "t" / "wrong.litmus")

@@ -39,7 +39,7 @@ COMMANDS = {  # what each is for, and examples
         ("breakcow conform", "breakcow conform --on vm:6.1 --programs 200 --seed 1000"),
     ),
     "doctor": ("Say what this machine can run and what it lacks.", ("breakcow doctor",)),
-    "kernels": ("Fetch, list and remove kernels for the virtual machine.", ()),  # an application of its own, with its own examples
+    "kernels": ("Fetch, build, list and remove kernels for the virtual machine.", ()),  # an application of its own, with its own examples
 }
 
 
