@@ -38,6 +38,7 @@ COMMANDS = {  # what each is for, and examples
         "Run random programs on a kernel and hold them against its model.",
         ("breakcow conform", "breakcow conform --on vm:6.1 --programs 200 --seed 1000"),
     ),
+    "covers": ("Write which cases of the kernel's own test programs the corpus covers.", ("breakcow covers > docs/covers.md",)),
     "doctor": ("Say what this machine can run and what it lacks.", ("breakcow doctor",)),
     "kernels": ("Fetch, build, list and remove kernels for the virtual machine.", ()),  # an application of its own, with its own examples
 }

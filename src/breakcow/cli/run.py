@@ -3,9 +3,12 @@
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from breakcow.litmus.syntax import Test
 
 
 def run(
@@ -16,6 +19,7 @@ def run(
     jsonl: Path | None = None,
     jobs: Annotated[int, Parameter(name=["--jobs", "-j"])] = 1,
     list_: Annotated[bool, Parameter(name="--list")] = False,
+    covers: bool = False,
     strict: bool = False,
     trace: bool = False,
 ) -> int:
@@ -39,6 +43,8 @@ def run(
         How many processes run models, and how many kernels run at a time.
     list_
         Print the names of the tests and run nothing.
+    covers
+        With --list: print below each test what it covers, a line each.
     strict
         A skip is a failure.
     trace
@@ -55,7 +61,7 @@ def run(
         raise WrongUseError(f"-j {jobs}: at least one job is needed")
     chosen = select(tests)
     if list_:
-        sys.stdout.writelines(f"{one.test.name}\n" for one in chosen)
+        sys.stdout.writelines(_listed(one.test, covers) for one in chosen)
         return 0
     names = backends.names(on) or backends.everything()
     plan = {name: len(chosen) for name in names}
@@ -65,3 +71,8 @@ def run(
         closing(records(trials, names, jobs, mention, trace)) as stream,
     ):
         return feed(stream, outputs, strict)
+
+
+def _listed(test: "Test", covers: bool) -> str:
+    """The name of a test and, if wanted, what it covers."""
+    return "".join(f"{line}\n" for line in (test.name, *(f"    covers {text}" for text in test.covers if covers)))
