@@ -4,6 +4,8 @@
     {"run": PROGRAM, "step_seconds": 5, "nonce": "hex", "trace": [0], "console": true}
         -> one observation a line, then {"done": true}. All but "run" are optional: "trace" names the actions whose observations
            shall tell what the kernel did in them, [] for all; "console" asks for what the kernel printed during each action.
+    {"stress": {"seconds": 10, "operations": 0, "seed": 1, "processes": 8}}
+        -> {"progress": ...}, {"finding": ...}, {"console": ...}, then {"done": true, "summary": ...}, see stress.py
 Whatever is wrong with a request is answered {"error": sentence}. {"notice": sentence} can come at any time.
 """
 
@@ -14,7 +16,7 @@ import select
 import sys
 from collections.abc import Callable
 
-from . import abi, neighbours, probe
+from . import abi, ksm, neighbours, probe
 from .contents import Contents
 from .kmsg import Kmsg
 from .ksm import Ksmd, KsmdError
@@ -28,6 +30,7 @@ from .tracefs import TraceError
 
 MAX_LINE = 1 << 20  # bytes of a request
 MAX_STEP_SECONDS = 600
+KINDS = {"run", "stress", "probe"}
 
 Json = dict[str, object]
 
@@ -50,10 +53,12 @@ class Controller:
         """Execute one request."""
         try:
             request = json.loads(line)
-            if not isinstance(request, dict) or not ("run" in request or "probe" in request):
-                raise RequestError('a request is {"run": ...} or {"probe": {}}')
+            if not isinstance(request, dict) or not KINDS & request.keys():
+                raise RequestError('a request is {"run": ...}, {"stress": ...} or {"probe": {}}')
             if "probe" in request:
                 self.say(probe.answer())
+            elif "stress" in request:
+                self._stress(request["stress"])
             else:
                 self._run(request)
         except (RequestError, ProcessError, KsmdError, TraceError) as error:
@@ -110,6 +115,19 @@ class Controller:
                 self.nursery.close()
                 self.nursery = None
         self.say({"done": True})
+
+    def _stress(self, request: object) -> None:
+        """Many processes at once, see stress.py."""
+        from .stress import Stress, options  # what only this needs would make every guest start later
+
+        wanted = options(request)
+        if self.settings is None and ksm.has("run"):
+            self.settings = Settings(lambda sentence: self.say({"notice": sentence}), _wanted)
+        stress = Stress(wanted, self.say)
+        try:
+            stress.run()
+        finally:
+            stress.close()
 
     def _begin(self, seconds: float) -> None:
         """Bring KSM into the state that every program starts in."""

@@ -44,15 +44,15 @@ class Ksmd:
 
     def begin(self) -> None:
         """The state that every program starts in: nothing merged, settings of START, run = 1 and one scan done."""
-        _write("run", 2)
-        _write("run", 0)
+        write("run", 2)
+        write("run", 0)
         if has("advisor_mode"):
-            _write("advisor_mode", "none")  # the advisor would set pages_to_scan
+            write("advisor_mode", "none")  # the advisor would set pages_to_scan
         for file, value in START.items():
             if has(file) and read(file) != value:
-                _write(file, value)
+                write(file, value)
         self.sleep += 1
-        _write("sleep_millisecs", self.sleep)
+        write("sleep_millisecs", self.sleep)
         self._one_scan("run", 1)
         self.alone = not any(read(file) for file in SCANNED)
 
@@ -77,13 +77,13 @@ class Ksmd:
     def _park(self) -> None:
         """Let a ksmd that still sleeps between two scans see that it was stopped: only from there does run = 1 wake it."""
         self.sleep = 100000 + (self.sleep + 1) % 100000
-        _write("sleep_millisecs", self.sleep)
+        write("sleep_millisecs", self.sleep)
         _until(self._asleep, time.monotonic() + self.limit)
 
     def set_knob(self, file: str, value: int) -> str:
         """Write a setting: "ok" or the errno's name."""
         try:
-            _write(file, value)
+            write(file, value)
         except OSError as error:
             return errno_name(error.errno)
         return "ok"
@@ -100,7 +100,7 @@ class Ksmd:
         end = time.monotonic() + self.limit
         _until(self._asleep, end)
         before = self._full_scans()
-        _write(file, value)
+        write(file, value)
         _until(lambda: self._full_scans() != before, end)
         _until(self._asleep, end)
         after = self._full_scans()
@@ -140,7 +140,8 @@ def read(file: str) -> int:
         return int(opened.read(32))
 
 
-def _write(file: str, value: object) -> None:
+def write(file: str, value: object) -> None:
+    """Write a setting. OSError with what the kernel says."""
     fd = os.open(f"{DIRECTORY}/{file}", os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(fd, str(value).encode())

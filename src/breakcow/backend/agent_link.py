@@ -1,6 +1,6 @@
 """The backend over any byte stream to an agent: a pipe on the host, a serial port in a VM. breakcow.agent.controller has the protocol."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import IO, Self, TypeVar
 
@@ -66,6 +66,18 @@ class AgentBackend:
             raise
         self._idle = True
         return tuple(observations)
+
+    def converse(self, request: dict[str, object], seconds: float) -> Iterator[dict[str, object]]:
+        """The answers to a request that has many, up to and with the one that says it is done. seconds: of silence after which it is lost.
+
+        Raises LostBackend, and RunFailed with what the agent says it cannot do. On the host it is waited for without limit: Ctrl-C ends it.
+        """
+        del seconds
+        self._send(request)
+        while "done" not in (answer := self._receive()):
+            yield answer
+        self._idle = True
+        yield answer
 
     def close(self) -> None:
         """Let the agent end. Never raises for an agent that is gone."""

@@ -39,6 +39,10 @@ COMMANDS = {  # what each is for, and examples
         ("breakcow conform", "breakcow conform --on vm:6.1 --programs 200 --seed 1000"),
     ),
     "covers": ("Write which cases of the kernel's own test programs the corpus covers.", ("breakcow covers > docs/covers.md",)),
+    "stress": (
+        "Have many processes share and unshare memory at random, and check what they were promised.",
+        ("breakcow stress --seconds 60", "breakcow stress --on vm:6.1 --operations 100000 --seed 7"),
+    ),
     "doctor": ("Say what this machine can run and what it lacks.", ("breakcow doctor",)),
     "kernels": ("Fetch, build, list and remove kernels for the virtual machine.", ()),  # an application of its own, with its own examples
 }

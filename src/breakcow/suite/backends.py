@@ -1,7 +1,7 @@
 """What `--on` names: the models, this machine's kernel, kernels in a VM."""
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -27,6 +27,9 @@ class Kernel(Protocol):
 
     def run(self, program: Program, step_seconds: float = 5, trace: Sequence[int] | None = None) -> tuple[Observation, ...]:
         """Run a program, one observation for each action; what it did in the actions of `trace` (none: in all) is then in `traced`."""
+
+    def converse(self, request: dict[str, object], seconds: float) -> Iterator[dict[str, object]]:
+        """The answers to a request that has many, the last included; lost after that many seconds of silence in a VM."""
 
     def __enter__(self) -> Self: ...
 

@@ -2,7 +2,7 @@
 
 import io
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from breakcow.backend.abilities import Abilities
 from breakcow.backend.agent_link import AgentBackend
@@ -69,6 +69,18 @@ class VmBackend(AgentBackend):
         self._began = self._machine.console.position()
         try:
             return super().run(program, step_seconds, trace)
+        except LostBackend as lost:
+            raise self._complete(lost) from None
+
+    def converse(self, request: dict[str, object], seconds: float) -> Iterator[dict[str, object]]:
+        """As AgentBackend.converse. Raises LostBackend."""
+        self._boot()
+        self._began = self._machine.console.position()
+        try:
+            self._port.expect(seconds)
+            for answer in super().converse(request, seconds):
+                yield answer
+                self._port.expect(seconds)
         except LostBackend as lost:
             raise self._complete(lost) from None
 
