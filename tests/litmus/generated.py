@@ -8,7 +8,7 @@ from breakcow.litmus.operations import HIGHEST, NUMBERS, PROCESSES
 from breakcow.litmus.requirements import REQUIREMENTS
 from breakcow.litmus.syntax import Atom, Comment, Expect, Fixed, PageRef, Step, Test
 from breakcow.litmus.words import COUNTERS, KINDS, OUTCOMES, RESERVED
-from breakcow.mm.actions import KNOBS, LIMITS, PROTECTIONS, VERBS, Verb
+from breakcow.mm.actions import KNOBS, LIMITS, PROTECTIONS, SCANS, VERBS, Verb
 
 PRINTABLE = st.characters(codec="utf-8", exclude_categories=["Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"])
 TEXT = st.lists(st.text(PRINTABLE, min_size=1, max_size=8), min_size=1, max_size=5).map(" ".join)
@@ -33,8 +33,9 @@ def arguments(draw: st.DrawFn, verb: Verb, children: list[str]) -> int:
         return draw(st.integers(0, 255))
     if "{process}" in verb.pattern:
         return PROCESSES.index(draw(st.sampled_from(children)))
-    if "{prot}" in verb.pattern:
-        return draw(st.sampled_from(list(PROTECTIONS.values())))
+    for hole, names in (("{prot}", PROTECTIONS), ("{scan}", SCANS)):
+        if hole in verb.pattern:
+            return draw(st.sampled_from(list(names.values())))
     if "{features}" in verb.pattern:
         return draw(st.integers(0, 63))
     if "{knob}" in verb.pattern:

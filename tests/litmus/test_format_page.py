@@ -11,7 +11,7 @@ from breakcow.litmus.parameters import TESTS
 from breakcow.litmus.reader import TOTAL
 from breakcow.litmus.structure import BYTES, COLUMNS, LINES
 from breakcow.litmus.words import COUNTERS, ERRNOS, KINDS
-from breakcow.mm.actions import FEATURES, KNOBS, LIMITS, PROTECTIONS, VERBS
+from breakcow.mm.actions import FEATURES, KNOBS, LIMITS, PROTECTIONS, SCANS, VERBS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "litmus-format.md").read_text("utf-8")
@@ -48,7 +48,7 @@ def test_the_page_has_no_row_that_the_tables_lack() -> None:
     assert sorted(set(rows) - set(ROWS) - set(headings)) == []
 
 
-@pytest.mark.parametrize("word", [*FEATURES, *PROTECTIONS, *ERRNOS, *{verb.pattern.split()[0]: 0 for verb in VERBS}])
+@pytest.mark.parametrize("word", [*FEATURES, *PROTECTIONS, *SCANS, *ERRNOS, *{verb.pattern.split()[0]: 0 for verb in VERBS}])
 def test_every_word_is_on_the_page(word: str) -> None:
     assert re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", PAGE)
 

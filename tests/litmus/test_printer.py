@@ -22,7 +22,7 @@ def test_a_printed_test_reads_back_as_itself(test: Test) -> None:
 
 
 EXAMPLE = {"{each}": "x y", "{range}": "x y", "{value}": "7", "{process}": "B", "{prot}": "rw", "{features}": "sigbus", "{number}": "2"}
-EXAMPLE["{knob}"] = "max_page_sharing"
+EXAMPLE |= {"{knob}": "max_page_sharing", "{scan}": "written"}
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from breakcow.kernel import PROFILES, Profile
-from breakcow.mm.actions import FEATURES, VERBS
+from breakcow.mm.actions import FEATURES, SCANS, VERBS
 from breakcow.mm.ghost import follow
 from breakcow.mm.promises import PROMISES, broken
 from breakcow.mm.schema import Bounds, State
@@ -91,6 +91,7 @@ def _argument(rng: random.Random, verb: str, processes: int) -> int:
         "mprotect": [0, 1, 3],
         "fork": list(range(processes)),
         "uffd_open": [0, *FEATURES.values(), 5, 20],
+        "pagemap_scan": list(SCANS.values()),
         "ksm_scan": [1, 2],
         "ksm_run": [0, 1, 2],
         "ksm_set": [1000, 1001, 2002, 2003, 3000, 3001],

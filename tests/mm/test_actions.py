@@ -17,7 +17,7 @@ def test_verbs_have_unique_names_and_patterns() -> None:
 
 
 def test_every_pattern_uses_only_the_words_of_the_language() -> None:
-    known = {"each", "range", "value", "process", "prot", "features", "knob", "number"}
+    known = {"each", "range", "value", "process", "prot", "scan", "features", "knob", "number"}
     assert {word for verb in VERBS for word in re.findall(r"{(\w+)}", verb.pattern)} == known
 
 

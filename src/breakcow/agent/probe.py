@@ -7,11 +7,10 @@ import os
 import struct
 from collections.abc import Callable
 
-from . import abi, ksm, neighbours, pins, stub, uffd
+from . import abi, ksm, neighbours, pagemap_scan, pins, stub, uffd
 from .observe import KPF_KSM, PFN, SOFT_DIRTY, UFFD_WP, Bits
 from .process import FIRST_AREA, Nursery
 
-PAGEMAP_SCAN = 0xC0606610
 WP_UNPOPULATED, WP_ASYNC = 1 << 13, 1 << 15
 ROOT = "tests of a real kernel need the superuser (they read page frame numbers and step ksmd): run as root, or in a VM"
 
@@ -177,9 +176,7 @@ def _mapcount(bench: Bench) -> str:
 
 
 def _pagemap_scan(bench: Bench) -> str:
-    region = bytearray(24)
-    argument = bytearray(struct.pack("<12Q", 96, 0, FIRST_AREA, FIRST_AREA + abi.PAGE, 0, abi.address_of(region), 1, 0, 0, 0, 0, 1))
-    outcome = abi.ioctl(bench.process.files[0], PAGEMAP_SCAN, argument)
+    outcome, _ = pagemap_scan.scan(bench.process.files[0], FIRST_AREA, abi.PAGE, 0)
     return "" if outcome == "ok" else f"PAGEMAP_SCAN gives {outcome}: it needs Linux 6.7"
 
 

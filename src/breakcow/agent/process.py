@@ -12,6 +12,7 @@ from .pins import Pin, Spliced
 
 NAMES = "ABCDEF"
 FIRST_AREA = 0x1000000000
+PAGE_TABLE = 0x200000  # bytes that one page table maps: all areas but those of the longest tests
 AREA = 0x10000  # a mapping has at most 12 pages, so no two mappings touch and no two vmas can merge
 DEATH_SECONDS = 10
 

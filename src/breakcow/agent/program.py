@@ -20,6 +20,7 @@ ARGUMENTS = {  # verb -> values that its argument can have; 0 alone for all othe
     "mprotect": (0, 1, 3),
     "fork": range(1, LIMITS["processes"]),
     "uffd_open": range(64),
+    "pagemap_scan": range(10),
     "ksm_scan": range(LIMITS["scans"] + 1),
     "ksm_run": range(3),
     "ksm_set": tuple(knob * 1000 + number for knob in KNOBS for number in range(1000)),
@@ -57,6 +58,11 @@ class Program:
     def merges(self) -> bool:
         """It may merge pages, or step ksmd."""
         return any(action.verb in ("mergeable", *KERNEL_VERBS) for action in self.actions)
+
+    @property
+    def scans(self) -> bool:
+        """It uses PAGEMAP_SCAN."""
+        return any(action.verb == "pagemap_scan" for action in self.actions)
 
     def addresses(self) -> list[int]:
         """Where each page begins its life: each mapping in an area of its own, its pages side by side."""

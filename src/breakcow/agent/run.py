@@ -6,12 +6,12 @@ import signal
 import time
 from collections.abc import Iterator
 
-from . import abi, uffd
+from . import abi, stub, uffd
 from .batches import Batches
 from .ksm import KNOBS, Ksmd, KsmdError
 from .observe import Observer, Seen
 from .outside import OUTSIDE
-from .process import AREA, FIRST_AREA, NAMES, Nursery, Outcome, Process, ProcessError, Reply
+from .process import AREA, FIRST_AREA, NAMES, PAGE_TABLE, Nursery, Outcome, Process, ProcessError, Reply
 from .program import Program
 from .trace import Tracer
 from .verbs import VERBS, Action
@@ -91,6 +91,15 @@ class Run:
         for start, length in self.program.spans():
             process.call(abi.MMAP, start, length, abi.PROT_RW, flags, -1, 0)
         process.mapped = set(range(len(addresses)))
+        if self.program.scans:
+            self._keep_page_table(process, flags)
+
+    def _keep_page_table(self, process: Process, flags: int) -> None:
+        """A written page that no test names, in the page table of those it names: to PAGEMAP_SCAN a hole in a page table that is there
+        is another thing than one that lacks it, and page tables come and go unseen."""
+        last = FIRST_AREA + PAGE_TABLE - abi.PAGE
+        process.call(abi.MMAP, last, abi.PAGE, abi.PROT_RW, flags, -1, 0)
+        process.call(stub.COPY, last, stub.BUFFER, 1, payload=b"x")
 
     def _act(self, action: Action) -> Outcome:
         """Make one action and wait until nothing moves: its outcome."""

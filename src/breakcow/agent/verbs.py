@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import abi, pins, stub, uffd
+from . import abi, pagemap_scan, pins, stub, uffd
 from .process import Outcome, Process, Reply, Steps
 
 if TYPE_CHECKING:
@@ -162,6 +162,17 @@ def clear_refs(_: "Run", _process: Process, _action: Action) -> Steps:
     return result(number)
 
 
+def scan_pagemap(run: "Run", process: Process, action: Action) -> Steps:
+    """ioctl(PAGEMAP_SCAN) of the process's pagemap, by the controller: no request is made."""
+    yield from ()
+    start = process.addresses[action.page]
+    outcome, found = pagemap_scan.scan(process.files[0], start, action.count * abi.PAGE, action.argument)
+    if outcome != "ok":
+        return {"result": outcome}
+    names = run.program.pages[action.page : action.page + action.count]
+    return {"result": "ok", "pages": [name for number, name in enumerate(names) if start + number * abi.PAGE in found]}
+
+
 def uffd_open(_: "Run", process: Process, action: Action) -> Steps:
     """userfaultfd(2) in the process, UFFDIO_API by the controller, which keeps the only descriptor. "busy" if it has one."""
     if process.uffd >= 0:
@@ -230,6 +241,7 @@ VERBS: dict[str, Verb] = {
     "fork": fork,
     "exit": exit_,
     "clear_refs": clear_refs,
+    "pagemap_scan": scan_pagemap,
     "uffd_open": uffd_open,
     "pin": pin,
     "vmsplice": vmsplice,

@@ -49,6 +49,8 @@ def _compare_outcomes(found: Found, process: str, field: str, a: Outcome | None,
         found.append((process, "", field, a.result if a else "none", b.result if b else "none"))
     elif a.value is not None and b.value is not None and a.value != b.value:
         found.append((process, "", "value", a.value, b.value))
+    elif a.pages is not None and b.pages is not None and a.pages != b.pages:
+        found.append((process, "", "reported", " ".join(a.pages), " ".join(b.pages)))
 
 
 def _compare_processes(found: Found, name: str, a: ProcessSeen | None, b: ProcessSeen | None) -> None:

@@ -59,12 +59,12 @@ def lacking(profile: Profile) -> dict[str, str]:
         "uffd-wp-async": ("uffd_wp_async", "the kernel has no UFFD_FEATURE_WP_ASYNC"),
         "populate": ("madv_populate", "the kernel has no MADV_POPULATE_READ and MADV_POPULATE_WRITE"),
         "proc-mem-force": ("proc_mem_force", "writes to /proc/PID/mem do not override page protections"),
+        "pagemap-scan": ("pagemap_scan", "the kernel has no PAGEMAP_SCAN"),
         "smart-scan": ("ksm_smart_scan", "ksmd has no smart_scan"),
     }
     absent = {
         "thp": "the specification has no transparent huge pages",
         "swap": "the specification has no swap",
-        "pagemap-scan": "the specification has no PAGEMAP_SCAN",
     }
     found = {}
     for word in REQUIREMENTS:

@@ -54,10 +54,12 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     result: "ok", an errno name ("EIO"), "SIGBUS", "SIGSEGV", "blocked", "busy" (its process is still blocked in an earlier
         operation, or gone), "hang" (no answer within the time limit).
     value: what a read gave; None for all else.
+    pages: what a PAGEMAP_SCAN reported, by name in order; None for all else.
     """
 
     result: str
     value: int | None = None
+    pages: tuple[str, ...] | None = None
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):

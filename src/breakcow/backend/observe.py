@@ -48,7 +48,7 @@ def observe(s: State, program: Program, verb: str, before: Frames) -> Observatio
         labels.setdefault(frame, len(labels))
     seen = {name: _process(s, p, program, labels, before) for p, name in enumerate(program.processes) if s.proc[p].state != PROCESS_NONE}
     return Observation(
-        outcome=_outcome(s.step.result, s.step.value, verb),
+        outcome=_scanned(s, program) if verb == "pagemap_scan" else _outcome(s.step.result, s.step.value, verb),
         processes=seen,
         resumed={
             name: _outcome(s.resumed[p].result, s.resumed[p].value, "write")
@@ -68,6 +68,12 @@ def observe(s: State, program: Program, verb: str, before: Frames) -> Observatio
 
 def _outcome(number: int, value: int, verb: str) -> Outcome:
     return Outcome(result(number), value if number == OK and verb in LOADS else None)
+
+
+def _scanned(s: State, program: Program) -> Outcome:
+    """What a PAGEMAP_SCAN reported: bit v of the step's value is page v."""
+    pages = tuple(name for v, name in enumerate(program.pages) if s.step.value >> v & 1)
+    return Outcome(result(s.step.result), pages=pages if s.step.result == OK else None)
 
 
 def _event(s: State, k: int, program: Program) -> Event:

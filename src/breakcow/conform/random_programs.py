@@ -14,7 +14,16 @@ from breakcow.litmus import parse, program, requirements, to_text
 from breakcow.litmus.syntax import Test
 
 UNSAID = frozenset(
-    {"soft-dirty", "uffd-user-mode-only", "uffd-wp-unpopulated", "uffd-wp-async", "populate", "smart-scan", "ksm-zero-pages"}
+    {
+        "soft-dirty",
+        "uffd-user-mode-only",
+        "uffd-wp-unpopulated",
+        "uffd-wp-async",
+        "pagemap-scan",
+        "populate",
+        "smart-scan",
+        "ksm-zero-pages",
+    }
 )
 # a kernel without these refuses the operation or does nothing, and its model says the same
 

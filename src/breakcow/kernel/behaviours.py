@@ -163,6 +163,24 @@ BEHAVIOURS = (
         "between v6.1 and v6.12: include/uapi/linux/userfaultfd.h",
     ),
     Behaviour(
+        "pagemap_scan",
+        "/proc/PID/pagemap has PAGEMAP_SCAN",
+        ("no", "yes"),
+        'Linux kernel commit 52526ca7fdb9 ("fs/proc/task_mmu: implement IOCTL to get and optionally clear info about PTEs") (in v6.7)',
+    ),
+    Behaviour(
+        "pagemap_scan_hole_written",
+        "PAGEMAP_SCAN reports an address where nothing is mapped as written, whichever way it is asked",
+        ("no", "yes"),
+        'Linux kernel commit 07b4377bdbe7 ("fs/proc/task_mmu: fix PAGEMAP_SCAN written state for unpopulated ptes") (in v7.2), backported',
+    ),
+    Behaviour(
+        "pagemap_scan_written_if_registered",
+        "PAGEMAP_SCAN reports a page as written only where a userfaultfd is registered for write-protection",
+        ("no", "yes"),
+        "between v7.2 and v7.3: PAGE_IS_WRITTEN in fs/proc/task_mmu.c",
+    ),
+    Behaviour(
         "madv_populate",
         "madvise has MADV_POPULATE_READ and MADV_POPULATE_WRITE",
         ("no", "yes"),

@@ -71,10 +71,12 @@ _6_12 = _6_1 | {
     "mremap_clears_uffd_wp": 1,
     "uffd_wp_unpopulated": 1,
     "uffd_wp_async": 1,
+    "pagemap_scan": 1,
+    "pagemap_scan_hole_written": 1,
     "io_uring_unlockable": 1,
 }
 _6_1_192 = _6_1 | {"uffd_close_resets": 1, "mremap_clears_uffd_wp": 1}  # by backports
-_6_16 = _6_12 | {"vma_merge_either_way": 1, "ksm_fork_copies_merging": 1}
+_6_16 = _6_12 | {"vma_merge_either_way": 1, "ksm_fork_copies_merging": 1, "pagemap_scan_hole_written": 0}
 _6_18 = _6_12 | {"vma_merge_either_way": 1, "mem_soft_dirty": 0}
 _7_2 = _6_12 | {"vma_merge_either_way": 1, "proc_mem_force": 0}
 
@@ -87,9 +89,9 @@ PROFILES = {
         ("6.12", "6.12.107", _6_12),
         ("6.16", "6.16.12", _6_16),
         ("6.18", "6.18.44", _6_18),
-        ("6.18.15", "6.18.15", _6_18 | {"mem_soft_dirty": 1}),  # as Debian builds it
+        ("6.18.15", "6.18.15", _6_18 | {"mem_soft_dirty": 1, "pagemap_scan_hole_written": 0}),  # as Debian builds it
         ("7.2", "7.2.13", _7_2),
-        ("7.3", "7.3.4", _7_2 | {"ksm_stable_forgets": 1}),
+        ("7.3", "7.3.4", _7_2 | {"ksm_stable_forgets": 1, "pagemap_scan_written_if_registered": 1}),
     )
 }
 

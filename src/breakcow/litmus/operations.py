@@ -9,7 +9,7 @@ from functools import cache
 from breakcow.litmus.errors import did_you_mean, listed
 from breakcow.litmus.structure import Line, Word
 from breakcow.litmus.syntax import Step
-from breakcow.mm.actions import FEATURES, KNOBS, LIMITS, PROTECTIONS, VERB, VERBS, Verb
+from breakcow.mm.actions import FEATURES, KNOBS, LIMITS, PROTECTIONS, SCANS, VERB, VERBS, Verb
 
 PROCESSES = tuple("ABCDEF")[: LIMITS["processes"]]
 NUMBERS = {  # lowest and highest number of a verb, or of a knob
@@ -169,9 +169,10 @@ def _features(line: Line, words: tuple[Word, ...]) -> int:
     return bits
 
 
-CALLED = {"{prot}": "protection", "{knob}": "knob", "{process}": "process"}
+CALLED = {"{prot}": "protection", "{scan}": "scan", "{knob}": "knob", "{process}": "process"}
 NAMES: dict[str, dict[str, int]] = {
     "{prot}": PROTECTIONS,
+    "{scan}": SCANS,
     "{knob}": KNOBS,
     "{process}": {name: index for index, name in enumerate(PROCESSES)},
 }

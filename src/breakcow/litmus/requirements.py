@@ -36,6 +36,7 @@ BY_VERB = {
     "populate_read": "populate",
     "populate_write": "populate",
     "clear_refs": "soft-dirty",
+    "pagemap_scan": "pagemap-scan",
     "uffd_open": "uffd",
     "uffd_register": "uffd-wp",
     "uffd_protect": "uffd-wp",

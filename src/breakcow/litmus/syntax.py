@@ -22,7 +22,7 @@ class Step:
     process: "A".."F", or "-" for the kernel's own work.
     verb: the `name` of a `Verb` of the action table.
     pages: the pages named, in the order written; empty where the verb takes none.
-    argument: value, protection bits, feature bits, child's index (A = 0), number of scans, run value, or knob * 1000 + number.
+    argument: value, protection bits, feature bits, scan, child's index (A = 0), number of scans, run value, or knob * 1000 + number.
     outcome: what the line must give: "ok" (default), an errno name, "SIGBUS", "SIGSEGV", or "blocked" (written `blocks`).
     value: what a `read` must give (`-> 7`); None if not stated.
     comment: what follows "#" on the line.
@@ -48,7 +48,8 @@ class Atom:
       ksm, protected, soft-dirty (pages)  the bits user space can see
       writable, dirty, exclusive (pages)  the bits only the specification shows
       pinned (page, value) `pinned x = 7`, spliced (page, value) `spliced x = 7`: what the device or the pipe holds
-      blocked / exited (the process)      event (pages, or none for `no event`): write-protect events of the last step
+      blocked / exited (the process)      reported (pages): the last step's PAGEMAP_SCAN reported them
+      event (pages, or none for `no event`): write-protect events of the last step
       counter (name, value)               `counter pages_sharing = 1`, `counter ksm_merging_pages = 2`, `counter cow_ksm = 1` (this step)
     """
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from breakcow.mm.actions import FEATURES, KNOBS, PROTECTIONS, VERBS
+from breakcow.mm.actions import FEATURES, KNOBS, PROTECTIONS, SCANS, VERBS
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ KINDS = {
     "pinned": Kind(1, True, "what the device sees through its pin of the page"),
     "spliced": Kind(1, True, "what the pipe holds of the page"),
     "event": Kind(1, False, "the last step raised a write-protect event for the page; `no event`: it raised none at all"),
+    "reported": Kind(1, False, "the last step was a `pagemap_scan` and reported the page"),
     "blocked": Kind(0, False, "the process of the line waits in handle_userfault()"),
     "exited": Kind(0, False, "the process of the line has exited"),
 }
@@ -47,4 +48,6 @@ ERRNOS = (
     *("ENODEV", "EINVAL", "ENFILE", "EMFILE", "ENOTTY", "ENOSPC", "EPIPE", "ERANGE", "ENOSYS", "EOPNOTSUPP"),
 )
 OUTCOMES = {"ok": "ok", "blocks": "blocked", "SIGBUS": "SIGBUS", "SIGSEGV": "SIGSEGV"} | {name: name for name in ERRNOS}  # text -> AST
-RESERVED = {*KINDS, "not", "no", "counter", "expect", *FEATURES, *KNOBS, *PROTECTIONS} | {w for v in VERBS for w in v.pattern.split()}
+RESERVED = {*KINDS, "not", "no", "counter", "expect", *FEATURES, *KNOBS, *PROTECTIONS, *SCANS} | {
+    w for v in VERBS for w in v.pattern.split()
+}

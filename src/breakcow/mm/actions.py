@@ -15,6 +15,18 @@ FEATURES = {
     "wp-async": 32,  # UFFD_FEATURE_WP_ASYNC
 }
 PROTECTIONS = {"none": 0, "r": 1, "rw": 3}  # PROT_NONE, PROT_READ, PROT_READ|PROT_WRITE as in mman.h
+SCANS = {  # what PAGEMAP_SCAN is asked for, in category_mask and return_mask unless said otherwise
+    "written": 0,  # PAGE_IS_WRITTEN
+    "written-protect": 1,  # and PM_SCAN_WP_MATCHING
+    "written-protect-async": 2,  # and PM_SCAN_CHECK_WPASYNC
+    "protect": 3,  # PM_SCAN_WP_MATCHING and PM_SCAN_CHECK_WPASYNC, nothing to be reported
+    "any-written": 4,  # PAGE_IS_WRITTEN in category_anyof_mask
+    "not-written": 5,  # PAGE_IS_WRITTEN in category_inverted
+    "present": 6,  # PAGE_IS_PRESENT
+    "swapped": 7,  # PAGE_IS_SWAPPED
+    "zero": 8,  # PAGE_IS_PFNZERO
+    "soft-dirty": 9,  # PAGE_IS_SOFT_DIRTY
+}
 KNOBS = {"use_zero_pages": 1, "max_page_sharing": 2, "smart_scan": 3}  # files of /sys/kernel/mm/ksm
 LIMITS = {"processes": 6, "pages": 12, "steps": 200, "scans": 20}  # of one litmus test
 
@@ -26,7 +38,7 @@ class Verb:
     name: the word of the wire protocol and of the agent, unique.
     pattern: how it is written after the process in a litmus test. `{each}`: pages, one action for each; `{range}`: pages, one system
         call for each contiguous run; `{value}`: a page content 0..255; `{process}`, `{prot}`, `{features}` (a possibly empty list),
-        `{knob}`, `{number}`: what FEATURES, PROTECTIONS and KNOBS name.
+        `{scan}`, `{knob}`, `{number}`: what FEATURES, PROTECTIONS, SCANS and KNOBS name.
     rule: `file.function` in `mm/` that executes it, called with (s, p, v, n, c): state, process, first page, pages, argument.
     meaning: one line for the documentation.
     kernel: True if the actor is `-` (ksmd, an administrator) and not a process.
@@ -57,6 +69,7 @@ VERBS = (
     Verb("fork", "fork {process}", "fork.fork", "fork(2); the child gets the name"),
     Verb("exit", "exit", "fork.do_exit", "exit(2)"),
     Verb("clear_refs", "clear_refs", "task_mmu.clear_refs", "write 4 to /proc/self/clear_refs"),
+    Verb("pagemap_scan", "pagemap_scan {range} {scan}", "task_mmu.pagemap_scan", "PAGEMAP_SCAN of /proc/PID/pagemap"),
     Verb("uffd_open", "uffd open {features}", "userfaultfd.new_userfaultfd", "userfaultfd(2) and UFFDIO_API"),
     Verb("uffd_register", "uffd register {range} wp", "userfaultfd.userfaultfd_register", "UFFDIO_REGISTER, write-protect mode"),
     Verb("uffd_protect", "uffd protect {range}", "userfaultfd.writeprotect_on", "UFFDIO_WRITEPROTECT, MODE_WP"),

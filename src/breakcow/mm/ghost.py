@@ -18,6 +18,7 @@ from breakcow.mm.flags import (
 )
 from breakcow.mm.pgtable import is_anon_page, is_zero_pfn
 from breakcow.mm.schema import Ghost, State
+from breakcow.mm.task_mmu import SCAN_PROTECT, SCAN_WRITTEN_PROTECT
 
 WRITE = VERBS.index(VERB["write"])
 READ = VERBS.index(VERB["read"])
@@ -33,6 +34,7 @@ MREMAP = VERBS.index(VERB["mremap"])
 MUNMAP = VERBS.index(VERB["munmap"])
 FORK = VERBS.index(VERB["fork"])
 EXIT = VERBS.index(VERB["exit"])
+PAGEMAP_SCAN = VERBS.index(VERB["pagemap_scan"])
 CLEAR_REFS = VERBS.index(VERB["clear_refs"])
 UFFD_OPEN = VERBS.index(VERB["uffd_open"])
 UFFD_REGISTER = VERBS.index(VERB["uffd_register"])
@@ -71,7 +73,7 @@ def follow(s: State, verb: int, p: int, v: int, n: int, c: int) -> None:
         remember(s, verb, p, v, n, c)
     elif s.step.result == OK or (verb == DONTNEED and s.step.result == -ENOMEM):  # a hole ends madvise() last of all
         complete(s, verb, p, v, n, c, s.step.value)
-    elif verb == UFFD_PROTECT or verb == UFFD_RELEASE:
+    elif verb == UFFD_PROTECT or verb == UFFD_RELEASE or verb == PAGEMAP_SCAN:
         failed_half_way(s, p, v, n)
     for k in range(s.step.events):
         went_as_far_as(s, s.event[k].process, s.event[k].page)
@@ -168,6 +170,8 @@ def complete_page(s: State, verb: int, p: int, v: int, c: int, value: int) -> No
         userfaultfd(s, verb, p, v)
     elif UNPIN <= verb <= DRAIN:
         referenced(s, verb, p, v, c)
+    elif verb == PAGEMAP_SCAN:
+        scanned(s, p, v, c)
     else:
         mapping(s, verb, p, v)
 
@@ -256,6 +260,12 @@ def userfaultfd(s: State, verb: int, p: int, v: int) -> None:
     else:
         ghost.armed = 0
         ghost.registered = 0
+
+
+def scanned(s: State, p: int, v: int, c: int) -> None:
+    """PAGEMAP_SCAN that write-protects: what was not is from now on, where its userfaultfd only takes notes."""
+    if SCAN_WRITTEN_PROTECT <= c <= SCAN_PROTECT and s.ghost[p, v].registered and s.proc[p].async_wp:
+        s.ghost[p, v].armed = 1
 
 
 def uffd_open(s: State, p: int, c: int) -> None:

@@ -7,9 +7,9 @@ from breakcow.suite.covers import Case, cases, covering
 
 HEAD = """# What of the kernel's own tests is covered
 
-Linux has programs that test this area, in `tools/testing/selftests/mm`. These are their cases, by the names that they print (Linux 7.2), and
-the litmus tests that promise the same. What is covered is stated by the tests themselves, in lines `covers PROGRAM/CASE`, and this page is
-written from them: `breakcow covers > docs/covers.md`.
+Linux has programs that test this area, in `tools/testing/selftests/mm`. These are their cases, by the names that they print (Linux 7.2),
+and the litmus tests that promise the same. What is covered is stated by the tests themselves, in lines `covers PROGRAM/CASE`, and this
+page is written from them: `breakcow covers > docs/covers.md`.
 
 A litmus test promises what the case checks, and more: it is observed after each step, compared with the specification, and held to the
 [promises](promises.md). Where a case has no test, the reason stands below its table, with what it would take.

@@ -202,6 +202,15 @@ def _event(atom: Atom, moment: Moment) -> Iterator[Answer]:
         yield Answer(raised != atom.negated, "no event" if atom.negated else "event", observed, ref.process, ref.page)
 
 
+def _reported(atom: Atom, moment: Moment) -> Iterator[Answer]:
+    """`reported x`, `not reported x`: what the PAGEMAP_SCAN of the last step said of the page, of the process of the line."""
+    seen = {page for one in moment.seen for page in one.outcome.pages or ()}
+    observed = f"reported {' '.join(sorted(seen)) or 'nothing'}"
+    for ref in atom.pages:
+        holds = (ref.page in seen) != atom.negated
+        yield Answer(holds, f"{'not ' if atom.negated else ''}reported", observed, ref.process, ref.page)
+
+
 def _counter(atom: Atom, moment: Moment) -> Iterator[Answer]:
     """`counter NAME = n`: the process's own count, the sum over the step for cow_ksm, else the value after it."""
     process = moment.last.processes.get(moment.process)
@@ -224,5 +233,6 @@ CLAIMS: dict[str, Callable[[Atom, Moment], Iterator[Answer]]] = {
     "blocked": _state,
     "exited": _state,
     "event": _event,
+    "reported": _reported,
     "counter": _counter,
 }

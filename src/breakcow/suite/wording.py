@@ -29,7 +29,9 @@ def bits(page: PageSeen) -> list[str]:
 
 
 def outcome_words(outcome: Outcome) -> str:
-    """How an operation ended: `ok`, `EIO`, `blocked`, `ok -> 7`."""
+    """How an operation ended: `ok`, `EIO`, `blocked`, `ok -> 7`, `ok, reported x y`."""
+    if outcome.pages is not None:
+        return f"{outcome.result}, reported {' '.join(outcome.pages) or 'nothing'}"
     return outcome.result if outcome.value is None else f"{outcome.result} -> {outcome.value}"
 
 
