@@ -1,0 +1,190 @@
+"""One cut through memory that others go on writing: protect everything, copy each piece before its first store lands, prove it, let go.
+
+Three rules make it exact (docs/snapshot.md has the argument, tests/snapshot the tests):
+- No fault is answered before the last protecting ioctl has returned. Whoever writes early waits, so the image is the memory at that return.
+- A piece is copied, then seen to be protected still, and only then released. Protection, once lost, does not come back by itself: a piece
+that has it
+  after the copy had it all the time. One that has not is lost, and with it the image.
+- Copies are made with pread(2) of /proc/PID/mem: a range that has vanished is an error and not a signal, and no page is unshared by being
+read.
+"""
+
+import bisect
+import os
+import struct
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from breakcow.agent import uffd
+from breakcow.agent.abi import PAGE
+
+from .errors import SnapshotError
+from .layout import blocks
+from .pagemap import Pagemap, Range
+
+HUGE = 1 << 21
+MESSAGES = 64  # that are read at once
+ROOM = 1 << 22  # bytes that are copied in one go before they are handed on
+PENDING, COPIED = 0, 1
+MESSAGE = struct.Struct("<B7xQQQ")
+
+Save = Callable[[int, memoryview], None]  # is given an address and the bytes that were there
+
+
+@dataclass
+class Tally:
+    """What a cut did. Seconds; counts of faults and of pages."""
+
+    freeze: float = 0
+    stalls: int = 0
+    early_pages: int = 0
+    pages: int = 0
+    huge: int = 0
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Descriptors that lead to the memory of a process: its userfaultfd, /proc/PID/mem and /proc/PID/pagemap."""
+
+    uffd: int
+    mem: int
+    pagemap: int
+
+
+class Cut:
+    """The state of `ranges` at the return of `freeze`; `save` gets every piece of it once, in an order that the program's stores decide.
+
+    Raises SnapshotError from any method if the image is lost. Whoever holds the userfaultfd then has to close it: that frees every writer.
+    """
+
+    def __init__(self, memory: Memory, ranges: Sequence[Range], save: Save) -> None:
+        self.memory, self.ranges, self.save = memory, list(ranges), save
+        self.scan = Pagemap(memory.pagemap)
+        self.tally = Tally()
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+        self.state = bytearray()
+        self.next = 0  # the first piece that may be pending
+        self._room = memoryview(bytearray(ROOM))
+        self._message = bytearray(32 * MESSAGES)
+
+    def freeze(self) -> None:
+        """Protect everything: the image is the memory at the return of this. Answers no fault."""
+        begin = time.perf_counter()
+        for start, end in self.ranges:
+            _demand(uffd.register(self.memory.uffd, start, end - start), "registered", start, end)
+        for start, end in self.ranges:
+            _demand(uffd.protect(self.memory.uffd, start, end - start), "write-protected", start, end)
+        self.tally.freeze = time.perf_counter() - begin
+        self._divide()
+
+    def _divide(self) -> None:
+        """Cut the ranges into pieces: a huge page is one, so that it stays one; the rest by 64 KiB."""
+        for start, end in self.ranges:
+            at = start
+            for first, last in self._huge(start, end):
+                self._pieces(blocks([(at, first)]))
+                self._pieces((address, address + HUGE) for address in range(first, last, HUGE))
+                at = last
+            self._pieces(blocks([(at, end)]))
+        self.state = bytearray(len(self.starts))
+
+    def _pieces(self, ranges: Iterable[Range]) -> None:
+        for start, end in ranges:
+            self.starts.append(start)
+            self.ends.append(end)
+
+    def _huge(self, start: int, end: int) -> Iterator[Range]:
+        """The parts that whole huge pages map."""
+        for from_, to in self.scan.huge(start, end):
+            first, last = -(-from_ // HUGE) * HUGE, to // HUGE * HUGE
+            if first < last:
+                self.tally.huge += (last - first) // HUGE
+                yield first, last
+
+    def answer(self) -> int:
+        """Copy and release what others wait to write: how many faults that were."""
+        try:
+            size = os.readv(self.memory.uffd, [self._message])
+        except BlockingIOError:
+            return 0
+        taken: list[tuple[int, memoryview]] = []
+        used = 0
+        for event, _, address, _ in MESSAGE.iter_unpack(memoryview(self._message)[:size]):
+            if event != 0x12:
+                continue
+            piece = bisect.bisect_right(self.starts, address) - 1
+            if self.state[piece] == PENDING:
+                length = self.ends[piece] - self.starts[piece]
+                if used + length > ROOM:
+                    self._hand_on(taken)
+                    used = 0
+                taken.append((self.starts[piece], self._take(piece, self._room[used : used + length])))
+                used += length
+                self.tally.early_pages += length // PAGE
+            self._release(piece)
+        self._hand_on(taken)
+        number = size // MESSAGE.size
+        self.tally.stalls += number
+        return number
+
+    def step(self) -> bool:
+        """Answer who waits, then copy one more piece; False when there is none."""
+        while self.answer() == MESSAGES:
+            pass
+        self.next = self.state.find(PENDING, self.next)
+        if self.next < 0:
+            return False
+        piece = self.next
+        view = self._take(piece, self._room[: self.ends[piece] - self.starts[piece]])
+        self._release(piece)
+        self.save(self.starts[piece], view)
+        return True
+
+    def _take(self, piece: int, room: memoryview) -> memoryview:
+        """Copy a piece into `room`, and prove that nobody wrote it before that."""
+        start, end = self.starts[piece], self.ends[piece]
+        try:
+            done = os.preadv(self.memory.mem, [room], start)
+        except OSError as error:
+            raise SnapshotError(f"the memory at {start:#x} cannot be read any more ({error.strerror}): it was unmapped") from None
+        if done != len(room):
+            raise SnapshotError(f"the memory at {start:#x} ends at {start + done:#x}: it was unmapped, or its process is gone")
+        if not self.scan.whole(start, end):
+            raise SnapshotError(self._lost(start, end))
+        self.state[piece] = COPIED
+        self.tally.pages += len(room) // PAGE
+        return room
+
+    def _lost(self, start: int, end: int) -> str:
+        first, last = next(self.scan.unprotected(start, end), (start, start + PAGE))
+        return (
+            f"{(last - first) // PAGE} pages at {first:#x} lost their write-protection before they were copied: they were discarded "
+            "(MADV_DONTNEED), moved, mapped anew, or merged by KSM"
+        )
+
+    def _release(self, piece: int) -> None:
+        """Let the writers of a piece go on."""
+        start, end = self.starts[piece], self.ends[piece]
+        if uffd.release(self.memory.uffd, start, end - start) != "ok":
+            for page in range(start, end, PAGE):  # a part of it was unmapped since, and has nobody to wake; the kernel stops there
+                uffd.release(self.memory.uffd, page, PAGE)
+
+    def _hand_on(self, taken: list[tuple[int, memoryview]]) -> None:
+        """Save what was copied, now that the writers are on their way."""
+        for start, view in taken:
+            self.save(start, view)
+        taken.clear()
+
+
+def _demand(outcome: str, what: str, start: int, end: int) -> None:
+    if outcome == "ok":
+        return
+    why = {
+        "EBUSY": "another userfaultfd watches it",
+        "EINVAL": "it is no private anonymous memory, or is unmapped",
+        "EPERM": "it may never be written",
+        "ENOENT": "it is unmapped",
+    }.get(outcome, "the kernel refuses")
+    raise SnapshotError(f"the memory from {start:#x} to {end:#x} cannot be {what} ({outcome}): {why}")

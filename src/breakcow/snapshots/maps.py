@@ -1,0 +1,58 @@
+"""What /proc/PID/maps and smaps say of ranges of memory."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .pagemap import Range
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """A line of /proc/PID/maps. name: a path, "[heap]", or empty. inode: 0 if it is anonymous."""
+
+    start: int
+    end: int
+    permissions: str
+    inode: int
+    name: str
+
+    @property
+    def anonymous(self) -> bool:
+        """It is private and of no file: what userfaultfd can protect, and nobody else can write."""
+        return self.permissions[3] == "p" and self.inode == 0 and not self.name.startswith(("[v", "anon_inode:", "/"))
+
+
+def mappings(pid: int | str = "self") -> Iterator[Mapping]:
+    """All mappings, in order."""
+    with open(f"/proc/{pid}/maps") as file:
+        for line in file:
+            addresses, permissions, _, _, inode, *name = line.rstrip("\n").split(None, 5)
+            start, _, end = addresses.partition("-")
+            yield Mapping(int(start, 16), int(end, 16), permissions, int(inode), name[0] if name else "")
+
+
+def mergeable(ranges: list[Range], pid: int | str = "self") -> list[Range]:
+    """What of the ranges KSM may merge (VmFlags "mg" of smaps)."""
+    if not _ever_mergeable(pid):
+        return []
+    found: list[Range] = []
+    span = (0, 0)
+    with open(f"/proc/{pid}/smaps") as file:
+        for line in file:
+            first, _, rest = line.partition(" ")
+            if first == "VmFlags:":
+                if "mg" in rest.split():
+                    found += [(max(span[0], start), min(span[1], end)) for start, end in ranges if start < span[1] and span[0] < end]
+            elif not first.endswith(":"):
+                start, _, end = first.partition("-")
+                span = int(start, 16), int(end, 16)
+    return found
+
+
+def _ever_mergeable(pid: int | str) -> bool:
+    """Some memory of the process is mergeable; True where the kernel does not say (before 6.16)."""
+    try:
+        with open(f"/proc/{pid}/ksm_stat") as file:
+            return "ksm_mergeable: no" not in file.read()
+    except FileNotFoundError:  # built without KSM
+        return False

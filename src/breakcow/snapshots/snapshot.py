@@ -1,0 +1,153 @@
+"""`breakcow.snapshot(..., to=FILE)`."""
+
+import os
+import secrets
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Self
+
+from . import features, link
+from .buffers import Export, page_ranges, strangers
+from .errors import PrivilegeWarning, SnapshotError, UntrustedKernelError
+from .merging import Apart
+
+
+@dataclass
+class Stats:
+    """What a snapshot did.
+
+    freeze: seconds until everything was protected. stalls: stores that waited for a copy. early_pages: copied because somebody was about
+    to write them. pages: of the image. holes: of them, pages that hold only zeros. huge: huge pages copied whole. bytes: written to the
+    file. mode: "full", or "user-mode-only" where system calls that store into the memory fail meanwhile.
+    """
+
+    freeze: float = 0
+    stalls: int = 0
+    early_pages: int = 0
+    pages: int = 0
+    holes: int = 0
+    huge: int = 0
+    bytes: int = 0
+    mode: str = features.FULL
+
+
+class Frozen:
+    """Buffers that a copier has frozen, and the copier. The image is the state of all of them when this was made."""
+
+    def __init__(self, things: tuple[object, ...], job: dict[str, Any], files: tuple[int, ...] = (), wanted: int = features.NEEDED) -> None:
+        lacking = features.lacking(features.measured())
+        if lacking:
+            raise UntrustedKernelError(lacking)
+        self.stats = Stats(mode=features.measured().mode)
+        if self.stats.mode == features.USER_MODE_ONLY:
+            warnings.warn(features.LIMITED, PrivilegeWarning, stacklevel=4)
+        self.exports: list[Export] = []
+        self.copier: link.Copier | None = None
+        self.apart: Apart | None = None
+        self.pid = os.getpid()
+        try:
+            self._freeze(things, job, files, wanted)
+        except BaseException:
+            self.end(reuse=False)
+            raise
+
+    def _freeze(self, things: tuple[object, ...], job: dict[str, Any], files: tuple[int, ...], wanted: int) -> None:
+        self.exports = [Export(thing) for thing in things]
+        shapes = [export.shape for export in self.exports]
+        self.ranges = page_ranges(shapes)
+        if not self.ranges:
+            raise SnapshotError("there is nothing to take a snapshot of: the buffers are empty")
+        self.copier = link.take()
+        self.apart = Apart(self.ranges)
+        mem, pagemap = (os.open(f"/proc/self/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in ("mem", "pagemap"))
+        try:
+            said = {"buffers": [shape.wire() for shape in shapes]}
+            request = {"ranges": self.ranges, "strangers": strangers(shapes, self.ranges), "said": said}
+            self.copier.ask(request | job, wanted, [mem, pagemap, *files])
+        finally:
+            os.close(mem)
+            os.close(pagemap)
+        answer = self.copier.receive()
+        self.stats.freeze, self.stats.huge = answer["frozen"], answer["huge"]
+
+    def receive(self) -> dict[str, Any]:
+        """What the copier says next. SnapshotError if the image is lost, after which nothing is protected any more."""
+        if os.getpid() != self.pid:
+            raise SnapshotError("this snapshot belongs to the process that this one was forked from")
+        assert self.copier
+        return self.copier.receive()
+
+    def end(self, reuse: bool) -> None:
+        """Nothing is protected or held any more. reuse: the copier has finished its work and may do more."""
+        copier, self.copier = self.copier, None
+        if copier and os.getpid() == self.pid:
+            if reuse:
+                link.give_back(copier)
+            else:
+                copier.close()
+            if self.apart:
+                self.apart.restore()
+        for export in self.exports:
+            export.release()
+
+
+class Snapshot:
+    """An image of the buffers on its way into a file. It is the state when this was made; the program may write on.
+
+    Leave its `with` block, or call `wait`, to know that the image is safe. An exception in the block gives the image up: no file appears.
+    """
+
+    def __init__(self, things: tuple[object, ...], to: str | os.PathLike[str], compress: str | None) -> None:
+        self.path = os.path.abspath(os.fspath(to))
+        self._done = False
+        directory, name = os.path.split(self.path)
+        self._temporary = os.path.join(directory, f".{name}.{secrets.token_hex(4)}.part")
+        file = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            job = {"do": "to_file", "temporary": self._temporary, "final": self.path, "pack": compress}
+            self._frozen = Frozen(things, job, (file,))
+        except BaseException:
+            self._remove()
+            raise
+        finally:
+            os.close(file)
+
+    @property
+    def stats(self) -> Stats:
+        """What it did so far; all of it after `wait`."""
+        return self._frozen.stats
+
+    def wait(self) -> Stats:
+        """Returns when the image is on the disk under its name. SnapshotError if there is none."""
+        if self._done:
+            return self.stats
+        try:
+            done = self._frozen.receive()["done"]
+        except BaseException:
+            self.cancel()
+            raise
+        for name, value in done.items():
+            setattr(self.stats, name, value)
+        self._done = True
+        self._frozen.end(reuse=True)
+        return self.stats
+
+    def cancel(self) -> None:
+        """Give the image up: no file appears. Does nothing after `wait`."""
+        if not self._done:
+            self._frozen.end(reuse=False)
+            self._remove()
+
+    def _remove(self) -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(self._temporary)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.wait()
+        else:
+            self.cancel()
