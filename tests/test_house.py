@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 ALL = [*PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"]["build"]]
-DEV = [*ALL, *PROJECT["project"]["optional-dependencies"]["explore"], *PROJECT["dependency-groups"]["dev"][1:]]
+DEV = [*ALL, *chain(*PROJECT["project"]["optional-dependencies"].values()), *PROJECT["dependency-groups"]["dev"][1:]]
 
 
 def locked(file: str) -> dict[str, set[str]]:

@@ -29,7 +29,8 @@ def blocks(ranges: Sequence[Range]) -> Iterator[Range]:
     """The blocks of the ranges, in order, as addresses."""
     for start, end in ranges:
         edges = [start, *range((start // BLOCK + 1) * BLOCK, end, BLOCK), end]
-        yield from pairwise(edges)
+        if start < end:
+            yield from pairwise(edges)
 
 
 def aligned(position: int) -> int:
