@@ -43,6 +43,13 @@ COMMANDS = {  # what each is for, and examples
         "Have many processes share and unshare memory at random, and check what they were promised.",
         ("breakcow stress --seconds 60", "breakcow stress --on vm:6.1 --operations 100000 --seed 7"),
     ),
+    "explore": (
+        "Find the shortest programs that break a promise under a kernel's rules.",
+        (
+            "breakcow explore --kernel 6.1 --confirm vm:6.1",
+            "breakcow explore --kernel 7.2 --behaviour break_ksm=write-retry --promise no-event-without-a-write",
+        ),
+    ),
     "doctor": ("Say what this machine can run and what it lacks.", ("breakcow doctor",)),
     "kernels": ("Fetch, build, list and remove kernels for the virtual machine.", ()),  # an application of its own, with its own examples
 }

@@ -10,11 +10,13 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from breakcow import mm
+from breakcow.explore import packing
 from breakcow.kernel import Profile
 from breakcow.kernel.behaviours import NAMES
 from breakcow.mm import actions
@@ -26,10 +28,12 @@ FILES = (
     *("flags", "page_alloc", "pgtable", "vma", "mprotect", "userfaultfd", "memory", "fault", "uaccess", "gup", "ksm_break", "ksm_tree"),
     *("ksm_scan", "ksm", "madvise", "mremap", "fork", "task_mmu", "ghost", "dispatch", "step", "promises"),
 )
-ENTRIES = {"step", "follow", "broken"}  # what is called from outside
+HERE = Path(__file__).parent
+SEARCH = ("normal", "table", "bits", "expand", "entries")  # files of this folder that are compiled with the rules
+ENTRIES = ("run_step", "run_follow", "run_broken", "advance", "start", "expand", "move_all")  # what is called from outside
 HEAD = """from numba import from_dtype, int64, njit, void
 
-from breakcow.explore.together import rule
+from breakcow.explore.together import compare_and_swap, rule
 from breakcow.mm.schema import Bounds, dtype
 
 State = from_dtype(dtype({bounds!r}))
@@ -42,12 +46,18 @@ def cache_folder() -> Path:
     return Path(base) / "breakcow" / "compiled"
 
 
-def source(profile: Profile, bounds: Bounds) -> str:
+TYPES = {"int": "int64", "None": "void", "Words": "int64[:, ::1]", "Row": "int64[::1]", "States": "State[::1]"}
+
+
+def source(profile: Profile, bounds: Bounds, contents: int = 3) -> str:
     """The generated module: every rule with the behaviours of `profile` written in as constants, for states of one size."""
     parts = [HEAD.format(bounds=bounds)]
     parts += [f"{verb.name.upper()} = {number}" for number, verb in enumerate(VERBS)]
     for file in FILES:
-        parts += list(_dispatch()) if file == "dispatch" else list(_functions(file, profile))
+        parts += list(_dispatch()) if file == "dispatch" else list(_functions(ROOM / f"{file}.py", profile))
+    parts.append(packing.source(bounds, contents))
+    for file in SEARCH:
+        parts += list(_functions(HERE / f"{file}.py", profile))
     return "\n\n".join(parts) + "\n"
 
 
@@ -61,10 +71,9 @@ def _dispatch() -> Iterator[str]:
 
 def _signature(node: ast.FunctionDef) -> str:
     """The types of a rule as Numba writes them: a record by its name, every number an int64."""
-    names = {"int": "int64", "None": "void"}
     words = [ast.unparse(argument.annotation) for argument in node.args.args if argument.annotation]
     result = ast.unparse(node.returns) if node.returns else "None"
-    return f"{names[result]}({', '.join(names.get(word, word) for word in words)})"
+    return f"{TYPES[result]}({', '.join(TYPES.get(word, word) for word in words)})"
 
 
 class _Plain(ast.NodeTransformer):
@@ -75,7 +84,7 @@ class _Plain(ast.NodeTransformer):
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
         self.generic_visit(node)
-        decorator = "njit(cache=True)" if node.name in ENTRIES else f"rule({_signature(node)})"
+        decorator = "njit(cache=True, nogil=True)" if node.name in ENTRIES else f"rule({_signature(node)})"
         node.returns = None
         for argument in node.args.args:
             argument.annotation = None
@@ -91,13 +100,13 @@ class _Plain(ast.NodeTransformer):
         return node
 
 
-def _functions(file: str, profile: Profile) -> Iterator[str]:
-    """The constants and functions of one file of mm/, in order."""
-    tree = ast.parse((ROOM / f"{file}.py").read_text())
+def _functions(file: Path, profile: Profile) -> Iterator[str]:
+    """The constants and functions of one file, in order."""
+    tree = ast.parse(file.read_text())
     for node in tree.body:
         if isinstance(node, ast.FunctionDef):
             yield ast.unparse(ast.fix_missing_locations(_Plain(profile).visit(node)))
-        elif isinstance(node, ast.Assign) and file != "promises":
+        elif isinstance(node, ast.Assign) and file.stem != "promises":
             yield _constant(node)
 
 
@@ -108,12 +117,13 @@ def _constant(node: ast.Assign) -> str:
     return text if "VERB" not in text else f"{ast.unparse(node.targets[0])} = {eval(ast.unparse(node.value), names)}"
 
 
-def load(profile: Profile, bounds: Bounds) -> ModuleType:
+@cache
+def load(profile: Profile, bounds: Bounds, contents: int = 3) -> ModuleType:
     """The compiled module for `profile` and states of `bounds`, generated if it is not in the cache. Raises ValueError as dtype().
 
-    Its functions step(), follow() and broken() are compiled when they are first called: 15 s in all, less than one from the cache.
+    Its ENTRIES are compiled when they are first called: 15 s in all, less than one from the cache.
     """
-    text = source(profile, bounds)
+    text = source(profile, bounds, contents)
     name = f"mm_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     path = cache_folder() / f"{name}.py"
     if not path.exists():
@@ -127,6 +137,12 @@ def load(profile: Profile, bounds: Bounds) -> ModuleType:
     sys.modules[name] = module  # Numba's cache finds its functions through it
     spec.loader.exec_module(module)
     return module
+
+
+def is_compiled(profile: Profile, bounds: Bounds, contents: int = 3) -> bool:
+    """Whether the search over this module is in Numba's cache."""
+    path = Path(str(load(profile, bounds, contents).__file__))
+    return any((path.parent / "__pycache__").glob(f"{path.stem}.expand-*.nbc"))
 
 
 def new_record(bounds: Bounds) -> Any:

@@ -5,19 +5,21 @@ again at every floor: 400 functions of machine code for 140 rules, in 80 s. A ru
 from Python: here its code goes into a library shared by all rules, which is optimised when a function outside first needs it. 15 s.
 """
 
-# mypy: disable-error-code="misc, no-untyped-call, untyped-decorator, call-overload"
+# mypy: disable-error-code="misc, no-untyped-call, untyped-decorator, call-overload, import-untyped"
 # Numba's inner parts have no types.
 
 from collections.abc import Callable
 from typing import Any
 
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder, _LowerResult
 from numba.core.compiler_machinery import LoweringPass, register_pass
 from numba.core.funcdesc import PythonFunctionDescriptor
 from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
+from numba.extending import intrinsic
 
 
 class Library(JITCodeLibrary):
@@ -85,3 +87,16 @@ def rule(signature: Any) -> Callable[[Any], Any]:
         return dispatcher
 
     return decorate
+
+
+@intrinsic
+def compare_and_swap(_context: Any, array: Any, _index: Any, _value: Any) -> Any:
+    """compare_and_swap(array, index, value): put `value` where `array[index]` is 0, in one piece; what was there."""
+
+    def build(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        view = context.make_array(array)(context, builder, args[0])
+        slot = builder.gep(view.data, [args[1]])
+        pair = builder.cmpxchg(slot, ir.Constant(ir.IntType(64), 0), args[2], "monotonic", "monotonic")
+        return builder.extract_value(pair, 0)
+
+    return types.int64(array, types.int64, types.int64), build

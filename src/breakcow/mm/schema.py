@@ -275,7 +275,8 @@ class State:
 
 
 def dtype(bounds: Bounds) -> Any:
-    """The NumPy record type of the same state (NumPy is imported here); the behaviours of the kernel are constants of the code.
+    """The NumPy record type of the same state (NumPy is imported here), a whole number of 64-bit words long; the behaviours of the kernel
+    are constants of the code.
 
     Raises ValueError for bounds whose frames, counted from 1, do not fit in their fields.
     """
@@ -287,4 +288,5 @@ def dtype(bounds: Bounds) -> Any:
     for name, (record, axes) in LAYOUT.items():
         cells = [(field, f"i{bits // 8}") for field, (bits, _) in RECORDS[record].items()]
         fields.append((name, cells, bounds.shape(axes)) if axes else (name, cells))
-    return np.dtype(fields)
+    short = -np.dtype(fields).itemsize % 8
+    return np.dtype([*fields, ("padding", "i1", (short,))])

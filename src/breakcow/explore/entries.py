@@ -1,0 +1,41 @@
+"""What Python calls of the compiled rules, apart from the search itself."""
+
+from breakcow.explore.expand import breaches
+from breakcow.explore.normal import normalise
+from breakcow.explore.packing import pack
+from breakcow.explore.table import States, Words, hash_row
+from breakcow.mm.ghost import follow
+from breakcow.mm.promises import broken
+from breakcow.mm.schema import State
+from breakcow.mm.step import step
+
+
+def run_step(s: State, verb: int, p: int, v: int, n: int, c: int) -> None:
+    """step()."""
+    step(s, verb, p, v, n, c)
+
+
+def run_follow(s: State, verb: int, p: int, v: int, n: int, c: int) -> None:
+    """follow()."""
+    follow(s, verb, p, v, n, c)
+
+
+def run_broken(s: State) -> int:
+    """broken()."""
+    return broken(s)
+
+
+def advance(work: States, raw: Words, verb: int, p: int, v: int, n: int, c: int, symmetric: int) -> int:
+    """Take a step in `work[0]`, whose memory `raw` is, and bring it into its normal form; the promises that are broken now."""
+    s = work[0]
+    step(s, verb, p, v, n, c)
+    follow(s, verb, p, v, n, c)
+    bits = breaches(s) | broken(s)
+    normalise(s, symmetric)
+    return bits
+
+
+def start(work: States, raw: Words, out: Words, symmetric: int) -> int:
+    """Bring `work[0]` into its normal form and pack it into row 0 of `out`; its hash, or 0 if a value does not fit."""
+    normalise(work[0], symmetric)
+    return 0 if pack(work[0], out, 0) else hash_row(raw, 0)

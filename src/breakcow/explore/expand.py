@@ -1,0 +1,204 @@
+"""The inner loop of the search: every successor of a run of states, each new one once. Compiled with the rules of `mm/`.
+
+A block of successors is made before any of them is looked up, so that the lookups, which miss every cache, overlap.
+"""
+
+from breakcow.explore.normal import normalise
+from breakcow.explore.packing import pack, unpack
+from breakcow.explore.table import Row, States, Words, find_or_insert, hash_row
+from breakcow.mm.flags import BUSY, PROCESS_NONE, PROCESS_RUNNING, ZERO_PAGE
+from breakcow.mm.ghost import BREACH_EVENT, BREACH_READ, BREACH_TRAP, follow
+from breakcow.mm.promises import broken, broken_on_page
+from breakcow.mm.schema import State
+from breakcow.mm.step import FORK, may_act, step
+
+TRANSITIONS = 0  # what `counts` holds
+FOUND = 1
+FINDS = 2
+LOST = 3
+KINDS = 64  # of a page that a promise is broken on
+PROMISES_CHECKED = 9
+EXAMPLES = 4  # finds that are kept of each promise, operation and kind
+
+
+def expand(
+    frontier: Words,
+    first: int,
+    last: int,
+    base: int,
+    actions: Words,
+    picked: int,
+    symmetric: int,
+    table: Row,
+    work: States,
+    raw: Words,
+    made: Words,
+    out: Words,
+    origin: Words,
+    finds: Words,
+    tally: Row,
+    counts: Row,
+) -> int:
+    """Expand the states `first` up to `last` of `frontier`; the first that was not, where `out` became full.
+
+    frontier: packed states, a row each; `base` is the number of row 0. actions: (verb, process, page, pages, argument, content or 0) a row.
+    picked: the promises to check, a bit each. symmetric: contents are interchangeable. table: hashes of all states seen, a power of two
+    long. work, raw: scratch states, and the same memory as words. made: scratch, a row for each successor of a block. out, origin: packed
+    new states and (parent, action, choices) of each. finds: (parent, action, choices, promises) of what is broken. tally: finds of each
+    (operation, promise, kind). counts: TRANSITIONS and so on, added to.
+    """
+    block = made.shape[0]
+    i = first
+    while i < last and counts[FOUND] + block <= out.shape[0] and counts[FINDS] + block <= finds.shape[0]:
+        k = 0
+        while i < last and k + 2 * actions.shape[0] <= block:
+            unpack(work[0], frontier, i)
+            k = successors(work, raw, made, k, base + i, actions, picked, symmetric, finds, tally, counts)
+            i += 1
+        for j in range(k):
+            made[j, 4] = table[made[j, 3] & table.shape[0] - 1]  # misses all caches, for all j at once
+        for j in range(k):
+            if find_or_insert(table, made[j, 3]):
+                keep(work[j + 1], made, j, actions, picked, out, origin, finds, tally, counts)
+    return i
+
+
+def successors(
+    work: States,
+    raw: Words,
+    made: Words,
+    k: int,
+    parent: int,
+    actions: Words,
+    picked: int,
+    symmetric: int,
+    finds: Words,
+    tally: Row,
+    counts: Row,
+) -> int:
+    """Every successor of the state in `work[0]`, from row `k` of `made` on; the next free row."""
+    s = work[0]
+    highest = highest_content(s) if symmetric else 255
+    for a in range(actions.shape[0]):
+        verb, p, v, n, c = actions[a, 0], actions[a, 1], actions[a, 2], actions[a, 3], actions[a, 4]
+        if not may_act(s, verb, p, c) or actions[a, 5] > highest + 1 or (verb == FORK and not next_process(s, c)):
+            continue
+        choices = 0
+        while choices >= 0 and k < made.shape[0]:
+            for word in range(raw.shape[1]):
+                raw[k + 1, word] = raw[0, word]
+            t = work[k + 1]
+            t.step.choices = choices
+            step(t, verb, p, v, n, c)
+            if t.step.result == BUSY:
+                break
+            following = next_choices(choices, t.step.drawn)
+            follow(t, verb, p, v, n, c)
+            counts[TRANSITIONS] += 1
+            bits = breaches(t) & picked
+            made[k, 0] = parent
+            made[k, 1] = a
+            made[k, 2] = choices
+            if bits:
+                note(t, made, k, bits, verb, finds, tally, counts)
+            else:
+                normalise(t, symmetric)
+                made[k, 3] = hash_row(raw, k + 1)
+                k += 1
+            choices = following
+    return k
+
+
+def next_choices(choices: int, drawn: int) -> int:
+    """The next way through the kernel's free choices after one that drew `drawn` of them; -1 after the last."""
+    bit = drawn - 1
+    while bit >= 0:
+        if not choices >> bit & 1:
+            return choices & (1 << bit) - 1 | 1 << bit
+        bit -= 1
+    return -1
+
+
+def next_process(s: State, c: int) -> int:
+    """A child takes the first free name."""
+    return 1 if c > 0 and s.proc[c - 1].state != PROCESS_NONE else 0
+
+
+def highest_content(s: State) -> int:
+    """The highest content that is named anywhere: the next higher stands for all others."""
+    highest = 0
+    for f in range(s.page.shape[0]):
+        highest = max(highest, s.page[f].content)
+    for p in range(s.ghost.shape[0]):
+        for v in range(s.ghost.shape[1]):
+            highest = max(highest, s.ghost[p, v].value, s.ghost[p, v].splice_value, s.rmap[p, v].checksum - 1)
+        highest = max(highest, s.proc[p].argument)
+    return highest
+
+
+def breaches(s: State) -> int:
+    """The promises that the step itself broke, bit k for PROMISES[k]."""
+    breach = 0
+    for p in range(s.ghost.shape[0]):
+        for v in range(s.ghost.shape[1]):
+            breach |= s.ghost[p, v].breach
+    bits = 2 if breach & BREACH_TRAP else 0
+    bits |= 4 if breach & BREACH_EVENT else 0
+    return bits | 32 if breach & BREACH_READ else bits
+
+
+def keep(
+    s: State, made: Words, j: int, actions: Words, picked: int, out: Words, origin: Words, finds: Words, tally: Row, counts: Row
+) -> None:
+    """A new state: a find if it breaks a promise, else one of the next frontier."""
+    bits = broken(s) & picked
+    if bits:
+        note(s, made, j, bits, actions[made[j, 1], 0], finds, tally, counts)
+        return
+    row = counts[FOUND]
+    if pack(s, out, row):
+        counts[LOST] += 1
+    for column in range(3):
+        origin[row, column] = made[j, column]
+    counts[FOUND] += 1
+
+
+def note(s: State, made: Words, j: int, bits: int, verb: int, finds: Words, tally: Row, counts: Row) -> None:
+    """A find, unless there are enough like it."""
+    wanted = 0
+    for promise in range(PROMISES_CHECKED):
+        if bits >> promise & 1:
+            slot = (verb * PROMISES_CHECKED + promise) * KINDS + kind_of(s, promise)
+            tally[slot] += 1
+            if tally[slot] <= EXAMPLES:
+                wanted = 1
+    if not wanted:
+        return
+    row = counts[FINDS]
+    for column in range(3):
+        finds[row, column] = made[j, column]
+    finds[row, 3] = bits
+    counts[FINDS] += 1
+
+
+def kind_of(s: State, promise: int) -> int:
+    """What the pages are on which the promise is broken: zero page, KSM page, protected, without access, registered, pinned, a bit each."""
+    kind = 0
+    for p in range(s.pte.shape[0]):
+        for v in range(s.pte.shape[1]):
+            if s.proc[p].state != PROCESS_RUNNING or not broken_on_page(s, p, v) >> promise & 1:
+                continue
+            pte = s.pte[p, v]
+            if pte.present and pte.frame == ZERO_PAGE:
+                kind |= 1
+            if pte.present and pte.frame != ZERO_PAGE and s.page[pte.frame].ksm:
+                kind |= 2
+            if pte.uffd_wp:
+                kind |= 4
+            if s.vma[p, v].prot == 0:
+                kind |= 8
+            if s.vma[p, v].registered:
+                kind |= 16
+            if s.ghost[p, v].pinned:
+                kind |= 32
+    return kind

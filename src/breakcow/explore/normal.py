@@ -1,0 +1,296 @@
+"""One name for each state: what no promise and no later step can tell apart is made equal, in the same small language as `mm/`.
+
+Frames, stable nodes, anon_vmas, fresh addresses, ranks on ksmd's list and contents are only ever compared, never looked at, so each is
+renamed to the order in which the state names it. What is dead (the last step's outcome, the fields of an operation that no longer sleeps,
+what is left of an exited process) is cleared. Neither changes what can follow: `tests/explore/test_normal.py` holds it to random programs.
+"""
+
+from breakcow.mm.actions import VERB, VERBS
+from breakcow.mm.flags import PROCESS_EXITED, PROCESS_NONE
+from breakcow.mm.mremap import FIRST_FRESH_AREA
+from breakcow.mm.schema import State
+from breakcow.mm.step import clear_step
+
+HOLDS_CONTENT = VERBS.index(VERB["write"])  # these operations can sleep with a content for their argument
+HOLDS_CONTENT_TOO = VERBS.index(VERB["copy_to_user"])
+WRITEV = VERBS.index(VERB["process_vm_writev"])
+
+
+def normalise(s: State, symmetric: int) -> None:
+    """Bring `s` into its normal form, in place, after the promises were looked at; contents keep their names unless `symmetric`."""
+    forget(s)
+    name_frames(s)
+    name_nodes(s)
+    name_ranks(s)
+    for p in range(s.proc.shape[0]):
+        name_anon_vmas(s, p)
+        name_areas(s, p)
+    if symmetric:
+        name_contents(s)
+
+
+def forget(s: State) -> None:
+    """Clear what is dead."""
+    clear_step(s)
+    s.step.choices = 0
+    for p in range(s.proc.shape[0]):
+        forget_sleep(s, p)
+        for v in range(s.vma.shape[1]):
+            if s.proc[p].state == PROCESS_EXITED:
+                forget_ghost(s, p, v)
+            forget_page(s, p, v)
+
+
+def forget_sleep(s: State, p: int) -> None:
+    """The operation that a process slept in, once it is awake; the counters of an exited one."""
+    proc = s.proc[p]
+    if not proc.waiting:
+        proc.verb = 0
+        proc.first = 0
+        proc.count = 0
+        proc.argument = 0
+    if not proc.pending_verb:
+        proc.pending_first = 0
+        proc.pending_count = 0
+        proc.pending_argument = 0
+    if proc.state == PROCESS_EXITED:
+        proc.merging = 0
+        proc.anon_vmas = 0
+
+
+def forget_page(s: State, p: int, v: int) -> None:
+    """What hangs on a page that has none: no vma, no rmap_item, no pipe, no soft-dirty bits."""
+    ghost = s.ghost[p, v]
+    item = s.rmap[p, v]
+    ghost.breach = 0
+    if not ghost.spliced:
+        ghost.splice_value = 0
+        ghost.stored = 0
+    if not s.seen.soft_dirty:
+        ghost.written = 0
+        ghost.exempt = 0
+    if not s.vma[p, v].mapped:
+        s.vma[p, v].area = 0
+    if not item.exists:
+        item.moved = 0
+
+
+def forget_ghost(s: State, p: int, v: int) -> None:
+    """An exited process is promised nothing."""
+    ghost = s.ghost[p, v]
+    ghost.value = 0
+    ghost.written = 0
+    ghost.exempt = 0
+    ghost.armed = 0
+    ghost.ksm_zero = 0
+    ghost.stored = 0
+    ghost.pinned = 0
+    ghost.spliced = 0
+
+
+def name_frames(s: State) -> None:
+    """Frames count from 1, in the order of the entries, then of buffers and pipes, that hold them."""
+    k = 1
+    for p in range(s.pte.shape[0]):
+        for v in range(s.pte.shape[1]):
+            if s.pte[p, v].frame >= k:
+                swap_frames(s, s.pte[p, v].frame, k)
+                k += 1
+    for p in range(s.ref.shape[0]):
+        for v in range(s.ref.shape[1]):
+            if s.ref[p, v].pinned > k:
+                swap_frames(s, s.ref[p, v].pinned - 1, k)
+                k += 1
+            if s.ref[p, v].spliced > k:
+                swap_frames(s, s.ref[p, v].spliced - 1, k)
+                k += 1
+
+
+def swap_frames(s: State, f: int, g: int) -> None:
+    """Exchange the names of two frames."""
+    if f == g:
+        return
+    swap_page_records(s, f, g)
+    for p in range(s.pte.shape[0]):
+        for v in range(s.pte.shape[1]):
+            s.pte[p, v].frame = exchanged(s.pte[p, v].frame, f, g)
+            s.ref[p, v].pinned = exchanged(s.ref[p, v].pinned, f + 1, g + 1)
+            s.ref[p, v].spliced = exchanged(s.ref[p, v].spliced, f + 1, g + 1)
+    for n in range(s.node.shape[0]):
+        s.node[n].frame = exchanged(s.node[n].frame, f + 1, g + 1)
+
+
+def exchanged(name: int, f: int, g: int) -> int:
+    """`name` after `f` and `g` have exchanged theirs."""
+    if name == f:
+        return g
+    return f if name == g else name
+
+
+def swap_page_records(s: State, f: int, g: int) -> None:
+    """Exchange what two frames hold."""
+    a = s.page[f]
+    b = s.page[g]
+    a.content, b.content = b.content, a.content
+    a.mapcount, b.mapcount = b.mapcount, a.mapcount
+    a.pincount, b.pincount = b.pincount, a.pincount
+    a.refs, b.refs = b.refs, a.refs
+    a.exclusive, b.exclusive = b.exclusive, a.exclusive
+    a.ksm, b.ksm = b.ksm, a.ksm
+    a.node, b.node = b.node, a.node
+
+
+def name_nodes(s: State) -> None:
+    """Stable nodes count from 0 in the order of the rmap_items, then of the pages, in them; born counts those of one content."""
+    k = 0
+    for p in range(s.rmap.shape[0]):
+        for v in range(s.rmap.shape[1]):
+            if s.rmap[p, v].node > k:
+                swap_nodes(s, s.rmap[p, v].node - 1, k)
+                k += 1
+    for f in range(1, s.page.shape[0]):
+        if s.page[f].node > k:
+            swap_nodes(s, s.page[f].node - 1, k)
+            k += 1
+    name_births(s)
+
+
+def swap_nodes(s: State, n: int, m: int) -> None:
+    """Exchange the names of two stable nodes."""
+    if n == m:
+        return
+    a = s.node[n]
+    b = s.node[m]
+    a.used, b.used = b.used, a.used
+    a.frame, b.frame = b.frame, a.frame
+    a.content, b.content = b.content, a.content
+    a.sharers, b.sharers = b.sharers, a.sharers
+    a.born, b.born = b.born, a.born
+    for p in range(s.rmap.shape[0]):
+        for v in range(s.rmap.shape[1]):
+            s.rmap[p, v].node = exchanged(s.rmap[p, v].node, n + 1, m + 1)
+    for f in range(1, s.page.shape[0]):
+        s.page[f].node = exchanged(s.page[f].node, n + 1, m + 1)
+
+
+def name_births(s: State) -> None:
+    """born: the eldest living node of a content is 1. A node that lost its page is in no search and has neither age nor content."""
+    for n in range(s.node.shape[0]):
+        if not s.node[n].used or not s.node[n].frame:
+            s.node[n].born = 0
+            s.node[n].content = 0
+    s.ksm.last_born = 0
+    eldest = eldest_node(s)
+    while eldest >= 0:
+        rank = 1
+        for n in range(s.node.shape[0]):
+            if s.node[n].born < 0 and s.node[n].content == s.node[eldest].content:
+                rank += 1
+        s.node[eldest].born = -rank
+        s.ksm.last_born = max(s.ksm.last_born, rank)
+        eldest = eldest_node(s)
+    for n in range(s.node.shape[0]):
+        s.node[n].born = -s.node[n].born
+
+
+def eldest_node(s: State) -> int:
+    """The node with the lowest birth above 0, -1 if there is none."""
+    found = -1
+    for n in range(s.node.shape[0]):
+        if s.node[n].born > 0 and (found < 0 or s.node[n].born < s.node[found].born):
+            found = n
+    return found
+
+
+def name_ranks(s: State) -> None:
+    """Ranks on ksmd's list of mms count from 1 without a gap."""
+    k = 0
+    found = 1
+    while found:
+        found = 0
+        for p in range(s.proc.shape[0]):
+            if s.proc[p].entered > k and (not found or s.proc[p].entered < found):
+                found = s.proc[p].entered
+        if found:
+            k += 1
+            for p in range(s.proc.shape[0]):
+                if s.proc[p].entered == found:
+                    s.proc[p].entered = k
+    s.ksm.last_entered = k
+
+
+def name_anon_vmas(s: State, p: int) -> None:
+    """The anon_vmas of a process count from 1 in the order of its pages."""
+    k = 1
+    for v in range(s.vma.shape[1]):
+        name = s.vma[p, v].anon_vma
+        if name >= k:
+            for w in range(v, s.vma.shape[1]):
+                s.vma[p, w].anon_vma = exchanged(s.vma[p, w].anon_vma, name, k)
+            k += 1
+    s.proc[p].anon_vmas = k - 1
+
+
+def name_areas(s: State, p: int) -> None:
+    """The fresh addresses of a process count without a gap, in their order."""
+    if s.proc[p].state == PROCESS_NONE:
+        return
+    k = FIRST_FRESH_AREA
+    found = 1
+    while found:
+        found = 0
+        for v in range(s.vma.shape[1]):
+            if s.vma[p, v].area >= k and (not found or s.vma[p, v].area < found):
+                found = s.vma[p, v].area
+        if found:
+            for v in range(s.vma.shape[1]):
+                if s.vma[p, v].area == found:
+                    s.vma[p, v].area = k
+            k += 1
+
+
+def name_contents(s: State) -> None:
+    """Contents count from 1 in the order of frames, then of what the ghost, ksmd and a sleeping store remember. 0 is zeros."""
+    k = 1
+    for f in range(s.page.shape[0]):
+        k = name_content(s, s.page[f].content, k)
+    for p in range(s.ghost.shape[0]):
+        for v in range(s.ghost.shape[1]):
+            k = name_content(s, s.ghost[p, v].value, k)
+            k = name_content(s, s.ghost[p, v].splice_value, k)
+            k = name_content(s, s.rmap[p, v].checksum - 1, k)
+        if sleeps_with_content(s.proc[p].verb):
+            k = name_content(s, s.proc[p].argument, k)
+
+
+def sleeps_with_content(verb: int) -> int:
+    """Whether the argument of an operation that can sleep is a content."""
+    return 1 if verb == HOLDS_CONTENT or verb == HOLDS_CONTENT_TOO or verb == WRITEV else 0
+
+
+def name_content(s: State, c: int, k: int) -> int:
+    """Give content `c` the name `k` unless it has a lower one; the next free name."""
+    if c < k:
+        return k
+    swap_contents(s, c, k)
+    return k + 1
+
+
+def swap_contents(s: State, c: int, d: int) -> None:
+    """Exchange two contents."""
+    if c == d:
+        return
+    for f in range(s.page.shape[0]):
+        s.page[f].content = exchanged(s.page[f].content, c, d)
+    for n in range(s.node.shape[0]):
+        s.node[n].content = exchanged(s.node[n].content, c, d)
+    for p in range(s.ghost.shape[0]):
+        for v in range(s.ghost.shape[1]):
+            s.ghost[p, v].value = exchanged(s.ghost[p, v].value, c, d)
+            s.ghost[p, v].splice_value = exchanged(s.ghost[p, v].splice_value, c, d)
+            s.rmap[p, v].checksum = exchanged(s.rmap[p, v].checksum, c + 1, d + 1)
+        proc = s.proc[p]
+        if sleeps_with_content(proc.verb):
+            proc.argument = exchanged(proc.argument, c, d)
+        if sleeps_with_content(proc.pending_verb - 1):
+            proc.pending_argument = exchanged(proc.pending_argument, c, d)

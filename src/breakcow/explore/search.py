@@ -1,0 +1,311 @@
+"""The search: breadth-first over the compiled specification, a level at a time, by as many threads as there are processors to use."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from breakcow.explore import compiled, packing
+from breakcow.explore.bound import Bound, Operation, operations
+from breakcow.explore.expand import FINDS, FOUND, KINDS, LOST, PROMISES_CHECKED, TRANSITIONS
+from breakcow.kernel import Profile
+from breakcow.mm.actions import VERBS
+from breakcow.mm.promises import PROMISES
+from breakcow.mm.schema import State, dtype
+from breakcow.mm.step import boot
+
+Array = npt.NDArray[np.int64]
+BLOCK = 2048  # successors that are made before they are looked up
+ROOM = 16 * BLOCK  # new states of one call
+FULLEST = 0.7  # of the table
+ALL = (1 << len(PROMISES)) - 1
+assert len(PROMISES) == PROMISES_CHECKED
+
+
+class SearchError(Exception):
+    """The search itself is wrong: a bug of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """A broken promise. depth: steps of the program. parent: the state before the last step. operation: index of the last step among the
+    operations. choices: of the kernel in it. promises: broken, bit k for PROMISES[k]."""
+
+    depth: int
+    parent: int
+    operation: int
+    choices: int
+    promises: int
+
+
+@dataclass
+class Level:
+    """The states of one depth: (parent, operation, choices) of each, in the order they were found; `base` is the number of the first."""
+
+    base: int
+    origins: list[Array] = field(default_factory=list)
+    states: list[Array] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """How many states."""
+        return sum(map(len, self.states))
+
+
+@dataclass
+class Tally:
+    """What is known so far. stopped: why the search ended before its depth, empty if it did not. closed: no state was left to expand.
+    level_left: seconds until the level that is being expanded is done, as far as one can tell. bytes: that the search holds."""
+
+    states: int = 1
+    transitions: int = 0
+    depth: int = 0
+    frontier: int = 1
+    closed: bool = False
+    stopped: str = ""
+    seconds: float = 0.0
+    level_left: float = 0.0
+    bytes: int = 0
+    finds: list[Find] = field(default_factory=list)
+
+    @property
+    def chance_of_a_miss(self) -> float:
+        """The chance that any two of the states have one hash, so that one of them was not looked at."""
+        return min(1.0, self.states * (self.states - 1) / 2 / 2**64)
+
+
+class Search:
+    """All programs of `bound` on the kernel of `profile`, checked for the promises of the mask `picked`.
+
+    symmetric: contents are interchangeable. threads: how many processors. memory: bytes that the search may take. most_states: it goes no
+    deeper once it has seen this many states.
+    Raises ValueError as `schema.dtype()` for a bound too large.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        bound: Bound,
+        picked: int = ALL,
+        *,
+        symmetric: bool = True,
+        threads: int = 1,
+        memory: int = 8 << 30,
+        most_states: int = 1 << 31,
+    ) -> None:
+        self.profile, self.bound, self.picked = profile, bound, picked
+        self.symmetric, self.threads, self.memory, self.most_states = int(symmetric), threads, memory, most_states
+        self.operations = operations(bound, profile)
+        self.rules = compiled.load(profile, bound.state, bound.contents)
+        self.levels: list[Level] = []
+        self.tally = Tally()
+        self._table = np.zeros(1 << 16, np.int64)
+        self._gate = threading.Condition()
+        self._inside = 0
+        self._growing = False
+        self._stop = ""
+        self._start = self._level_start = 0.0
+        self._expanded = 0
+        self._seen_kinds = np.zeros(len(VERBS) * PROMISES_CHECKED * KINDS, np.int64)
+
+    def run(self, progress: Callable[[Tally], None] = lambda _: None, deadline: float = float("inf")) -> Tally:
+        """Search to the end of the bound. progress: called after each piece of work. deadline: of time.monotonic().
+
+        On KeyboardInterrupt what is known so far is in `tally`, and the interrupt goes on.
+        """
+        self._start = start = time.monotonic()
+        try:
+            self._begin()
+            while self.tally.depth < self.bound.depth and not self.tally.closed and not self._stop:
+                if self.tally.states > self.most_states:
+                    self._stop = f"more than {self.most_states} states were seen"
+                else:
+                    self._next_level(progress, deadline)
+        finally:
+            self.tally.stopped = self._stop
+            self.tally.seconds = time.monotonic() - start
+        return self.tally
+
+    def _begin(self) -> None:
+        scratch = Scratch(self)
+        state = State(self.bound.state, self.profile)
+        for v, area in enumerate(self.bound.areas):
+            state.vma[0, v].area = area
+        boot(state)
+        compiled.fill(scratch.work[0], state)
+        first = np.zeros((1, packing.words(self.bound.state, self.bound.contents)), np.int64)
+        number = self.rules.start(scratch.work, scratch.raw, first, self.symmetric)
+        self._table[number & len(self._table) - 1] = number
+        self.levels = [Level(0, [np.zeros((1, 3), np.int64)], [first])]
+
+    def _next_level(self, progress: Callable[[Tally], None], deadline: float) -> None:
+        """Expand the last level by all threads."""
+        last = self.levels[-1]
+        level = Level(last.base + last.size)
+        tasks = self._tasks(last)
+        self._expanded, self._level_start = 0, time.monotonic()
+        failures: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                scratch = Scratch(self)
+                while not self._stop and (task := self._take(tasks)) is not None:
+                    self._expand(scratch, level, *task)
+                    progress(self.tally)
+                    if time.monotonic() > deadline:
+                        self._stop = "the time is over"
+            except BaseException as error:
+                failures.append(error)
+                self._stop = "interrupted"
+
+        crew = [threading.Thread(target=work) for _ in range(self.threads - 1)]
+        for thread in crew:
+            thread.start()
+        work()
+        for thread in crew:
+            thread.join()
+        if failures:
+            raise failures[0]
+        if not self._stop:
+            self._done_with(last, level)
+
+    def _tasks(self, level: Level) -> Iterator[tuple[Array, int, int, int]]:
+        """Pieces of a level: states, first, last, number of the state in row 0."""
+        base = level.base
+        for states in level.states:
+            piece = 4096 if self.threads > 1 else len(states)
+            for first in range(0, len(states), piece):
+                yield states, first, min(first + piece, len(states)), base
+            base += len(states)
+
+    def _take(self, tasks: Iterator[tuple[Array, int, int, int]]) -> tuple[Array, int, int, int] | None:
+        with self._gate:
+            return next(tasks, None)
+
+    def _expand(self, scratch: "Scratch", level: Level, states: Array, first: int, last: int, base: int) -> None:
+        """Expand a piece of a level; what is new goes to `level`."""
+        while first < last and not self._stop:
+            self._enter()
+            begun = first
+            first = self.rules.expand(
+                *(states, first, last, base, scratch.operations, self.picked, self.symmetric, self._table),
+                *(scratch.work, scratch.raw, scratch.made, scratch.out, scratch.origins, scratch.finds, self._seen_kinds, scratch.counts),
+            )
+            self._leave(scratch, level, first - begun)
+
+    def _enter(self) -> None:
+        """Wait for a table with room for what this thread may find."""
+        with self._gate:
+            while self._growing:
+                self._gate.wait()
+            if self.tally.states + (self._inside + 1) * ROOM > FULLEST * len(self._table):
+                self._growing = True
+                while self._inside:
+                    self._gate.wait()
+                try:
+                    self._grow()
+                finally:
+                    self._growing = False
+                    self._gate.notify_all()
+            self._inside += 1
+
+    def _grow(self) -> None:
+        size = 2 * len(self._table)
+        while self.tally.states + self.threads * ROOM > FULLEST * size:
+            size *= 2
+        if self.tally.bytes + 8 * size > self.memory:
+            self._stop = f"the memory is full: {self.memory >> 20} MiB"
+            return
+        larger = np.zeros(size, np.int64)
+        self.rules.move_all(self._table, larger)
+        self._table = larger
+
+    def _leave(self, scratch: "Scratch", level: Level, expanded: int) -> None:
+        """Note what one call found that expanded so many states."""
+        found, transitions, lost = (int(scratch.counts[index]) for index in (FOUND, TRANSITIONS, LOST))
+        finds = scratch.finds[: scratch.counts[FINDS]].tolist()
+        with self._gate:
+            self._inside -= 1
+            self._gate.notify_all()
+            if lost:
+                self._stop = "a state does not fit"
+                raise SearchError("a state has a value that its packed form cannot hold")
+            if found:
+                level.states.append(scratch.out[:found].copy())
+                level.origins.append(scratch.origins[:found].astype(np.int32))
+            self.tally.states += found
+            self.tally.transitions += transitions
+            self.tally.frontier = level.size
+            self.tally.finds += [Find(self.tally.depth + 1, *find) for find in finds]
+            self.tally.bytes = self._bytes(level)
+            self._clock(expanded)
+            if self.tally.bytes > self.memory:
+                self._stop = f"the memory is full: {self.memory >> 20} MiB"
+        scratch.counts[:] = 0
+
+    def _clock(self, expanded: int) -> None:
+        """Note the time, and what is left of this level."""
+        now = time.monotonic()
+        self.tally.seconds = now - self._start
+        self._expanded += expanded
+        left = self.levels[-1].size - self._expanded
+        self.tally.level_left = (now - self._level_start) * left / max(self._expanded, 1)
+
+    def _bytes(self, level: Level) -> int:
+        """What the search holds: the table, where each state came from, and the states of two levels."""
+        last = self.levels[-1]
+        origins = 12 * self.tally.states
+        row = 8 * last.states[0].shape[1]
+        return int(self._table.nbytes + origins + row * (last.size + level.size))
+
+    def _done_with(self, last: Level, level: Level) -> None:
+        last.states = []
+        self.levels.append(level)
+        self.tally.depth += 1
+        self.tally.frontier = level.size
+        self.tally.closed = not level.size
+
+    def trace(self, find: Find) -> list[tuple[Operation, int]]:
+        """The operations from the start to `find`, each with the kernel's choices, in the names of normal states."""
+        path = [(self.operations[find.operation], find.choices)]
+        number = find.parent
+        for level in reversed(self.levels[: find.depth]):
+            if level.base == 0:
+                break
+            parent, operation, choices = _row(level, number)
+            path.append((self.operations[operation], choices))
+            number = parent
+        return path[::-1]
+
+
+class Scratch:
+    """The memory that one thread works in."""
+
+    def __init__(self, search: Search) -> None:
+        bounds = search.bound.state
+        self.operations = np.array(
+            [(one.verb, one.process, one.page, one.pages, one.argument, one.content) for one in search.operations], np.int64
+        ).reshape(-1, 6)
+        block = max(BLOCK, 4 * len(self.operations))
+        self.work: Any = np.zeros(block + 1, dtype(bounds))
+        self.raw: Array = self.work.view(np.int64).reshape(block + 1, -1)
+        self.made = np.zeros((block, 5), np.int64)
+        self.out = np.zeros((ROOM, packing.words(bounds, search.bound.contents)), np.int64)
+        self.origins = np.zeros((ROOM, 3), np.int64)
+        self.finds = np.zeros((4 * block, 4), np.int64)
+        self.counts = np.zeros(4, np.int64)
+
+
+def _row(level: Level, number: int) -> tuple[int, int, int]:
+    """Parent, operation and choices of the state with this number."""
+    at = number - level.base
+    for origins in level.origins:
+        if at < len(origins):
+            parent, operation, choices = origins[at].tolist()
+            return parent, operation, choices
+        at -= len(origins)
+    raise SearchError(f"there is no state {number}")

@@ -1,0 +1,127 @@
+"""The search finds what is there, by shortest programs, and counts what it saw."""
+
+import pytest
+
+pytest.importorskip("numba")
+
+from breakcow.explore.bound import Bound
+from breakcow.explore.counterexample import counterexample
+from breakcow.explore.search import ALL, Search
+from breakcow.explore.survey import Limits, Survey, distinct
+from breakcow.kernel import PROFILES, Profile
+from breakcow.litmus import parse, to_text
+from breakcow.mm.promises import PROMISES
+
+PART = (
+    *("write", "read", "fork", "exit", "mergeable", "unmergeable", "ksm_scan"),
+    *("uffd_open", "uffd_register", "uffd_protect", "uffd_release", "clear_refs"),
+)
+UFFD = ("uffd_open", "uffd_register", "uffd_protect", "uffd_release", "uffd_close", "uffd_unregister")
+KSM = ("mergeable", "unmergeable", "ksm_scan")
+
+pytestmark = pytest.mark.compiled
+
+
+def search(profile: Profile, operations: tuple[str, ...], depth: int, picked: int = ALL, symmetric: bool = True, **bounds: int) -> Search:
+    found = Search(profile, Bound(operations=operations, depth=depth, **bounds), picked, symmetric=symmetric)
+    found.run()
+    return found
+
+
+def programs(found: Search) -> dict[tuple[str, str], int]:
+    """(promise, last operation) -> steps of the shortest program."""
+    result: dict[tuple[str, str], int] = {}
+    for one in distinct([counterexample(found, find) for find in found.tally.finds]):
+        for promise in one.promises:
+            result.setdefault((promise, one.test.body[len(one.steps) - 1].verb), len(one.steps))  # type: ignore[union-attr]
+    return result
+
+
+@pytest.mark.parametrize(("symmetric", "states", "transitions"), [(True, 3444, 34045), (False, 5852, 57719)])
+def test_a_small_bound_closes_with_these_counts(symmetric: bool, states: int, transitions: int) -> None:
+    """Facts: another number is another specification, or another search."""
+    tally = search(PROFILES["7.2"], PART, 100, 0, symmetric, processes=1, pages=1).tally
+    assert tally.closed
+    assert (tally.states, tally.transitions) == (states, transitions)
+
+
+def test_symmetry_changes_no_verdict() -> None:
+    both = [programs(search(PROFILES["6.1"], (*UFFD, *KSM, "write"), 8, symmetric=symmetric, processes=1)) for symmetric in (True, False)]
+    assert both[0] == both[1]
+    assert both[0] == {
+        ("protection-only-where-armed", "uffd_close"): 5,
+        ("unmerge-leaves-no-ksm", "unmergeable"): 8,
+        ("protect-traps-every-write", "write"): 8,
+    }
+
+
+def test_threads_count_alike() -> None:
+    one, two = (Search(PROFILES["6.1"], Bound(1, 2, depth=7, operations=PART), threads=threads).run() for threads in (1, 2))
+    assert (one.states, one.transitions, len(one.finds)) == (two.states, two.transitions, len(two.finds))
+
+
+GALLERY = [  # the bug, the kernel that has it, one that does not, the operations, the promise, the operation that breaks it, steps
+    ("G1", "6.1", "7.2", (*UFFD, *KSM), "unmerge-leaves-no-ksm", "unmergeable", 8),
+    ("G1b", "6.1", "7.2", (*UFFD, *KSM, "mremap"), "unmerge-leaves-no-ksm", "mremap", 8),
+    ("G1c", "6.1", "7.2", (*UFFD, *KSM, "ksm_run"), "unmerge-leaves-no-ksm", "ksm_run", 8),
+    ("G2", "6.1", "7.2", (*KSM, "mprotect"), "unmerge-leaves-no-ksm", "unmergeable", 6),
+    ("G5", "6.1", "7.2", (*KSM, "ksm_set"), "unmerge-leaves-no-ksm", "unmergeable", 5),
+    ("G6", "6.1", "7.2", (*KSM, "clear_refs"), "soft-dirty-is-precise", "unmergeable", 6),
+    ("G14", "6.1", "7.2", (*UFFD, "mremap"), "protection-only-where-armed", "mremap", 5),
+    ("G15", "6.1", "7.2", UFFD, "protection-only-where-armed", "uffd_close", 5),
+    ("G15b", "5.10", "6.1", UFFD, "protection-only-where-armed", "uffd_unregister", 5),
+    ("G9", "5.10", "6.1", ("pin", "mprotect"), "pin-sees-stores", "write", 4),
+    ("G9b", "5.10", "6.1", ("pin", *UFFD[:4]), "pin-sees-stores", "write", 5),  # releasing what nobody protected is enough
+]
+
+
+@pytest.mark.parametrize(("bug", "kernel", "mended", "operations", "promise", "last", "steps"), GALLERY, ids=[row[0] for row in GALLERY])
+def test_the_gallery_comes_out(
+    bug: str, kernel: str, mended: str, operations: tuple[str, ...], promise: str, last: str, steps: int
+) -> None:
+    picked = 1 << [name for name, _ in PROMISES].index(promise)
+    wanted = ("write", *operations)
+    assert programs(search(PROFILES[kernel], wanted, steps, picked, processes=1)).get((promise, last)) == steps
+    assert (promise, last) not in programs(search(PROFILES[mended], wanted, steps, picked, processes=1))
+
+
+def test_a_child_reads_what_its_parent_stored_later() -> None:
+    """G26, CVE-2020-29374: base pages before 5.8."""
+    operations = ("write", "fork", "vmsplice", "munmap")
+    old = PROFILES["5.10"].but(wp_reuse=0)
+    assert programs(search(old, operations, 5))[("isolation", "write")] == 5
+    assert not programs(search(PROFILES["5.10"], operations, 5))
+
+
+def test_the_third_option_of_the_review_raises_an_event_nobody_caused_and_blocks_the_caller() -> None:
+    third = PROFILES["6.1"].but(break_ksm=2)
+    found = search(third, ("write", *UFFD, *KSM), 8, 1 << 2, processes=1)
+    one = distinct([counterexample(found, find) for find in found.tally.finds])[0]
+    assert one.promises == ("no-event-without-a-write",)
+    last = one.test.body[len(one.steps) - 1]
+    assert (last.verb, last.outcome) == ("unmergeable", "blocked")  # type: ignore[union-attr]
+
+
+def test_a_counterexample_is_a_test_of_the_language() -> None:
+    found = search(PROFILES["6.1"], ("write", *UFFD, *KSM), 8, processes=1)
+    for find in found.tally.finds:
+        test = counterexample(found, find).test
+        assert parse(to_text(test)) == (test,)
+
+
+def test_what_does_not_fit_in_memory_ends_with_a_sentence() -> None:
+    tally = Search(PROFILES["7.2"], Bound(1, 2, depth=9), memory=4 << 20).run()
+    assert tally.stopped == "the memory is full: 4 MiB"
+    assert not tally.closed
+    assert tally.states > 1000
+
+
+def test_a_survey_keeps_each_bug_once() -> None:
+    bounds = [Bound(1, 1, depth=5, operations=("write", "read", *UFFD, *more)) for more in ((), ("mremap",), ("mprotect",))]
+    survey = Survey(PROFILES["6.1"], bounds)
+    survey.run(Limits(ALL, True, 1, 1 << 30, 1 << 30, float("inf")), lambda _: None)
+    assert [one.test.name for one in survey.found] == [
+        "explore/protection-only-where-armed-uffd-close",
+        "explore/protection-only-where-armed-mremap-userfaultfd",
+    ]
+    assert [tally.depth for _, tally in survey.done] == [5, 5, 5]
