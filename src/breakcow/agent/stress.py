@@ -22,7 +22,8 @@ from .kmsg import Kmsg
 from .neighbours import mergeable
 from .observe import Bits
 from .program import RequestError
-from .stress_slots import CAUSES, CHILD, COUNTED, HIGH, LOW, NUMBER, PID, STOP, UNMERGED, Slots
+from .stress_operations import OPERATIONS
+from .stress_slots import CAUSES, CHILD, COUNTED, DOING, HIGH, LOW, NUMBER, PID, STOP, TOLD, UNMERGED, Slots
 
 BROKEN_LIMIT = 20  # findings that nothing explains, after which a run ends
 STALL_SECONDS = 120  # without an operation, after which a process hangs
@@ -224,6 +225,7 @@ class Stress:
         for kind, value in uffd.read_messages(handled.fd):
             if kind == "fork":
                 self._handle(Handled(value, self.slots.get(handled.slot, CHILD)))
+                self.slots.set(handled.slot, TOLD, self.slots.get(handled.slot, TOLD) + 1)
             elif kind == "wp":
                 self._check(handled, value)
                 self.slots.count(handled.slot, "events")
@@ -256,7 +258,8 @@ class Stress:
 
     def _promise(self, slot: int, address: int, promise: str, expected: str, found: str) -> None:
         """The supervisor sees a promise broken."""
-        place = {"process": f"slot {slot}", "pid": self.slots.get(slot, PID), "operation": "event", "page": 0, "address": address}
+        place: Json = {"process": f"slot {slot}", "pid": self.slots.get(slot, PID), "page": 0, "address": address}
+        place["operation"] = OPERATIONS[self.slots.get(slot, DOING)].__name__
         self._find(place | {"promise": promise, "cause": "", "expected": expected, "found": found, "known": ""})
 
     def _find(self, finding: Json) -> None:
@@ -325,7 +328,7 @@ class Stress:
         after = self._counters()
         for name in ZEROED:
             if after.get(name, 0) != (before.get(name, 0) if name == "ksm_zero_pages" else 0):
-                cause = "zero-pages-miscounted" if name == "ksm_zero_pages" else ""
+                cause = "zero-pages-miscounted" if name == "ksm_zero_pages" and self.slots.total("forks") else ""
                 place = {"process": "", "pid": 0, "operation": "end", "page": 0, "address": 0, "known": ""}
                 words = {"expected": f"{name} as before the run: {before.get(name, 0)}", "found": str(after[name])}
                 self._find(place | words | {"promise": "counters-come-back", "cause": cause})

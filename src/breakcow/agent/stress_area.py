@@ -19,6 +19,7 @@ class Page:
     content: its bytes. present: something is mapped. stored: the process has stored to it since it was mapped. own: it has stored to it
     since its last fork, so that its frame is no relative's. mergeable: of its vma. protected: the user has write-protected it.
     dirty: stored to since clear_refs. frame: pfn when last looked, 0 for none. left: a known bug has left a KSM page here.
+    stale: it was protected when mremap moved it, and not stored to since: before 6.14 the bit stays, and counts again once registered.
     replaced_protected, replaced_dirty: ksmd has changed its frame, or may have, since it was protected, since it was stored to.
     """
 
@@ -31,6 +32,7 @@ class Page:
     dirty: bool = False
     frame: int = 0
     left: bool = False
+    stale: bool = False
     replaced_protected: bool = False
     replaced_dirty: bool = False
 
@@ -40,12 +42,16 @@ class Page:
 
 
 class Area:
-    """One mapping. armed: "" or "plain" or "fork", the events of the userfaultfd that it is registered with; ours: that is our own."""
+    """One mapping.
+
+    armed: "" or "plain" or "fork", the events of the userfaultfd that it is registered with. opener: the process that opened that, whose
+    descendants have copies of their own if it tells of forks. ours: it is our own.
+    """
 
     def __init__(self, start: int, pages: int) -> None:
         self.start = start
         self.pages = [Page() for _ in range(pages)]
-        self.armed = ""
+        self.armed = self.opener = ""
         self.ours = False
         self.map()
 
@@ -96,6 +102,10 @@ class Looker:
         if self.bits.ksm:
             return bool(self._flags(entry) & KPF_KSM)
         return own and not self.zero(entry) and self._number(self.kpagecount, entry) > 1
+
+    def may_be_shared(self, entry: int, own: bool) -> bool:
+        """It maps a KSM page, or this kernel does not tell."""
+        return bool(entry & PRESENT) and (self.shared(entry, own) or not (self.bits.ksm or own))
 
     def zero(self, entry: int) -> bool:
         """It maps the zero page."""

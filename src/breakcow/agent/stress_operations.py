@@ -15,7 +15,7 @@ from . import abi, uffd
 from .abi import PAGE
 from .observe import UFFD_WP
 from .stress_area import Area, Page, frame
-from .stress_slots import CHILD, NUMBER, PID
+from .stress_slots import CHILD, NUMBER, PID, TOLD
 
 if TYPE_CHECKING:
     from .stress_worker import Worker
@@ -48,11 +48,12 @@ def write(worker: "Worker", area: Area) -> None:
     heard = worker.slots.get(worker.slot, NUMBER["events"]) != events
     (after,) = worker.looker.entries(area, number, 1)
     if page.protected and not heard:
-        _unheard(worker, area, number, before, after)
+        _unheard(worker, area, number, before)
     worker.slots.count(worker.slot, "stores")
     if shared and frame(after) != frame(before):
         worker.slots.count(worker.slot, "breaks_seen")
-    page.content, page.frame, page.protected, page.left = content, frame(after), False, False
+    page.content, page.frame = content, frame(after)
+    page.protected = page.left = page.stale = False
     page.present = page.stored = page.own = page.dirty = True
     page.replaced_dirty = False
     if worker.looker.lost_dirt(after):
@@ -69,13 +70,13 @@ def _content(worker: "Worker", page: Page) -> tuple[bytes, int, int]:
     return page.content[:at] + word + page.content[at + 8 :], at, 8
 
 
-def _unheard(worker: "Worker", area: Area, number: int, before: int, after: int) -> None:
+def _unheard(worker: "Worker", area: Area, number: int, before: int) -> None:
     """A store to a protected page landed, and no event was raised."""
     page = area.pages[number]
     cause = ""
     if page.replaced_protected:
         cause = "merge-drops-uffd-wp"
-    elif page.mergeable and frame(before) != frame(after):
+    elif page.mergeable:  # the frame proves nothing: the copy may be put into the very frame that the merge has freed
         cause = "merge-drops-uffd-wp-just-now"
     found = f"it landed without one; uffd-wp {'was set' if before & UFFD_WP else 'was not shown'} just before"
     worker.find(area, number, "protect-traps-every-write", cause, "an event before the store lands", found)
@@ -144,6 +145,8 @@ def audit(worker: "Worker", area: Area) -> None:
 def _bits(worker: "Worker", area: Area, number: int, entry: int) -> None:
     """The uffd-wp bit of what is protected and the soft-dirty bit of what was stored to are set."""
     page = area.pages[number]
+    if page.mergeable and worker.looker.may_be_shared(entry, page.own):
+        page.replaced()  # ksmd moves pages from one KSM page to another of the same content, and back
     if page.protected and worker.looker.lost_protection(entry):
         cause = "merge-drops-uffd-wp" if page.replaced_protected else ""
         worker.find(area, number, "protect-traps-every-write", cause, "the uffd-wp bit of a protected page", "no such bit")
@@ -167,8 +170,8 @@ def protect(worker: "Worker", area: Area) -> None:
     for number, old, entry in zip(range(first, first + count), before, after, strict=True):
         page = area.pages[number]
         page.frame = frame(entry)
-        if not page.present:
-            continue  # of what is not mapped nothing is promised
+        if not page.stored and not old:
+            continue  # of what is not mapped nothing is promised; fork need not copy what was only loaded (vma_needs_copy)
         page.protected, page.replaced_protected = True, False
         if page.mergeable and (old != frame(entry) or worker.looker.lost_protection(entry)):
             page.replaced()  # merged between the protection and a look
@@ -185,6 +188,7 @@ def _armed(worker: "Worker", area: Area) -> bool:
         worker.tell({"uffd": worker.uffd, "slot": worker.slot, "pid": os.getpid()})
     outcome = uffd.register(worker.uffd, area.start, area.length)
     area.armed, area.ours = (worker.events, True) if outcome == "ok" else ("", False)
+    area.opener = worker.name
     return area.ours
 
 
@@ -214,14 +218,15 @@ def unmerge(worker: "Worker", area: Area) -> None:
             page.left = True
             stayed = not page.own and not was_shared and frame(old) == frame(entry)
             cause = "unmerge-uffd-wp" if _still_protected(worker, area, page, entry) else "shared-with-mergeable" if stayed else ""
-            worker.find(area, number, "unmerge-leaves-no-ksm", cause, "no KSM page after MADV_UNMERGEABLE returned 0", "a KSM page")
+            found = f"a KSM page, in {'the same' if frame(old) == frame(entry) else 'another'} frame as before"
+            worker.find(area, number, "unmerge-leaves-no-ksm", cause, "no KSM page after MADV_UNMERGEABLE returned 0", found)
         elif page.stored and worker.looker.zero(entry):
             worker.find(area, number, "unmerge-leaves-no-ksm", "unmerge-zero-page", "no zero page that KSM placed", "the zero page")
 
 
 def _still_protected(worker: "Worker", area: Area, page: Page, entry: int) -> bool:
     """A write fault on the page would end in handle_userfault()."""
-    return bool(area.armed) and (bool(entry & UFFD_WP) if worker.common.bits.uffd_wp else page.protected)
+    return bool(area.armed) and (bool(entry & UFFD_WP) if worker.common.bits.uffd_wp else page.protected or page.stale)
 
 
 def forget(worker: "Worker", area: Area) -> None:
@@ -250,7 +255,7 @@ def move(worker: "Worker", area: Area) -> None:
     worker.slots.count(worker.slot, "moves")
     area.start, area.armed, area.ours = target, "", False
     for page in area.pages:
-        page.protected = False
+        page.protected, page.stale = False, page.protected or page.stale
     worker.relook(area, 0, len(area.pages))
     audit(worker, area)
 
@@ -287,6 +292,7 @@ def fork(worker: "Worker", _: Area) -> "Worker | None":
         page.own = False
     worker.children += 1
     worker.slots.set(worker.slot, CHILD, slot)
+    told = worker.slots.get(worker.slot, TOLD) + len({area.opener for area in worker.areas if area.armed == "fork"})
     try:
         pid = abi.syscall(abi.CLONE, abi.CLONE_PARENT | abi.SIGCHLD, 0, 0, 0, 0)
     except OSError as error:
@@ -298,6 +304,8 @@ def fork(worker: "Worker", _: Area) -> "Worker | None":
         return worker.born(slot)
     worker.slots.set(slot, PID, pid)
     worker.slots.count(worker.slot, "forks")
+    while worker.slots.get(worker.slot, TOLD) != told:  # the supervisor has read the last event, but may still ask whose child it tells of
+        os.sched_yield()
     return None
 
 

@@ -1,7 +1,7 @@
 """What the processes of a stress run share: a slot of counters for each, in memory that all of them map.
 
-Each number has one writer: the process in the slot, or the supervisor for EVENTS. Numbers that count are never put back, so that their sum
-over all slots is what happened since the run began, whoever has died meanwhile.
+Each number has one writer: the process in the slot, or the supervisor for events and TOLD. Numbers that count are never put back, so that
+their sum over all slots is what happened since the run began, whoever has died meanwhile.
 """
 
 import mmap
@@ -31,10 +31,11 @@ CAUSES = (
     "unmerge-zero-page",
     "shared-with-mergeable",
 )
-PID, LOW, HIGH, CHILD = range(4)  # of the process; the store under way, its addresses; the slot of the child that it forks
-FIELDS = 4 + len(COUNTED) + len(CAUSES)
+PID, LOW, HIGH, DOING, CHILD, TOLD = range(6)
+"""Of a slot: process id; addresses of the store under way; its operation; slot of the child that it forks; forks told by userfaultfds."""
+FIELDS = 6 + len(COUNTED) + len(CAUSES)
 STOP, UNMERGED = 0, 1  # of the run: it ends; how often all was unmerged by run = 2
-FIRST_COUNT = 4
+FIRST_COUNT = 6
 FIRST_CAUSE = FIRST_COUNT + len(COUNTED)
 NUMBER = {name: FIRST_COUNT + index for index, name in enumerate(COUNTED)} | {
     name: FIRST_CAUSE + index for index, name in enumerate(CAUSES)

@@ -16,7 +16,7 @@ from .abi import PAGE
 from .observe import Bits
 from .stress_area import Area, Looker, Page, frame
 from .stress_operations import OPERATIONS, WEIGHTS, audit, merge
-from .stress_slots import PID, STOP, UNMERGED, Slots
+from .stress_slots import DOING, PID, STOP, UNMERGED, Slots
 
 SPAN = 12  # pages that one call is made on, at most
 FIRST_AREA = 0x1000000000
@@ -67,7 +67,8 @@ class Worker:
             if self.slots.view[STOP] or os.getppid() != self.common.supervisor:
                 break
             operation = self.random.choices(OPERATIONS, WEIGHTS)[0]
-            self.operation = operation.__name__.strip("_")
+            self.operation = operation.__name__
+            self.slots.set(self.slot, DOING, OPERATIONS.index(operation))
             child = operation(self, self.random.choice(self.areas))
             self.slots.count(self.slot, "operations")
             if child:
@@ -115,7 +116,7 @@ class Worker:
             if area.armed != "fork":
                 area.armed = ""
                 for page in area.pages:
-                    page.protected = False
+                    page.protected = page.stale = False
         return Worker(self.common, slot, _named(self.name, self.children), self.areas, self.fresh)
 
     def place(self) -> int:
@@ -140,7 +141,7 @@ class Worker:
 
 def _words(area: Area, page: Page) -> str:
     """What the process knows of a page."""
-    flags = ("present", "stored", "own", "mergeable", "protected", "dirty", "replaced_protected", "replaced_dirty")
+    flags = ("present", "stored", "own", "mergeable", "protected", "stale", "dirty", "replaced_protected", "replaced_dirty")
     return " ".join([*(name for name in flags if getattr(page, name)), f"armed-{area.armed}" if area.armed else "unarmed"])
 
 

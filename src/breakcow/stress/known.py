@@ -38,7 +38,9 @@ KNOWN = {  # by the names of breakcow.agent.stress_slots.CAUSES and .stress
         "a page shared since fork became a KSM page by another process's doing after MADV_UNMERGEABLE",
         report="docs/finds/ksm-shares-with-unmergeable.md",
     ),
-    "zero-pages-miscounted": Known("ksm_zero_pages did not come back: a fork copies it wrongly", fixed="6.18", commit="4d6fc29f3634"),
+    "zero-pages-miscounted": Known(
+        "ksm_zero_pages did not come back: fork and ksmd race for it", report="docs/finds/ksm-zero-pages-fork-race.md"
+    ),
 }
 
 
