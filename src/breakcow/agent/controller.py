@@ -6,6 +6,8 @@
            shall tell what the kernel did in them, [] for all; "console" asks for what the kernel printed during each action.
     {"stress": {"seconds": 10, "operations": 0, "seed": 1, "processes": 8}}
         -> {"progress": ...}, {"finding": ...}, {"console": ...}, then {"done": true, "summary": ...}, see stress.py
+    {"bench": {"names": ["merge"], "repeats": 9, "mib": 64}}
+        -> {"machine": ...}, {"sample": ...} and {"skip": ...}, then {"done": true}, see bench.py
 Whatever is wrong with a request is answered {"error": sentence}. {"notice": sentence} can come at any time.
 """
 
@@ -30,7 +32,7 @@ from .tracefs import TraceError
 
 MAX_LINE = 1 << 20  # bytes of a request
 MAX_STEP_SECONDS = 600
-KINDS = {"run", "stress", "probe"}
+KINDS = {"run", "stress", "bench", "probe"}
 
 Json = dict[str, object]
 
@@ -54,11 +56,13 @@ class Controller:
         try:
             request = json.loads(line)
             if not isinstance(request, dict) or not KINDS & request.keys():
-                raise RequestError('a request is {"run": ...}, {"stress": ...} or {"probe": {}}')
+                raise RequestError('a request is {"run": ...}, {"stress": ...}, {"bench": ...} or {"probe": {}}')
             if "probe" in request:
                 self.say(probe.answer())
             elif "stress" in request:
                 self._stress(request["stress"])
+            elif "bench" in request:
+                self._bench(request["bench"])
             else:
                 self._run(request)
         except (RequestError, ProcessError, KsmdError, TraceError) as error:
@@ -121,13 +125,24 @@ class Controller:
         from .stress import Stress, options  # what only this needs would make every guest start later
 
         wanted = options(request)
-        if self.settings is None and ksm.has("run"):
-            self.settings = Settings(lambda sentence: self.say({"notice": sentence}), _wanted)
+        self._hold_settings()
         stress = Stress(wanted, self.say)
         try:
             stress.run()
         finally:
             stress.close()
+
+    def _bench(self, request: object) -> None:
+        """How long things take, see bench.py."""
+        from .bench import bench
+
+        self._hold_settings()
+        bench(request, self.say)
+
+    def _hold_settings(self) -> None:
+        """Hold the machine's KSM settings, if it has them, until this is closed."""
+        if self.settings is None and ksm.has("run"):
+            self.settings = Settings(lambda sentence: self.say({"notice": sentence}), _wanted)
 
     def _begin(self, seconds: float) -> None:
         """Bring KSM into the state that every program starts in."""

@@ -28,8 +28,8 @@ class Settings:
         lock = _lock(say, wanted)
         saved = {name: text for name in ksm.TOUCHED if (text := _setting(name)) is not None}
         ksmd = ksm.find()
-        cpus = os.sched_getaffinity(ksmd)
-        self.watcher = Watcher(lambda: _put_all_back(saved, ksmd, cpus), (lock,))
+        cpus, nice = os.sched_getaffinity(ksmd), os.getpriority(os.PRIO_PROCESS, ksmd)
+        self.watcher = Watcher(lambda: _put_all_back(saved, ksmd, cpus, nice), (lock,))
         os.close(lock)
         os.sched_setaffinity(ksmd, os.sched_getaffinity(0))
 
@@ -76,11 +76,12 @@ def _setting(name: str) -> str | None:
     return text.partition("[")[2].partition("]")[0] if "[" in text else text  # advisor_mode: [none] scan-time
 
 
-def _put_all_back(saved: dict[str, str], ksmd: int, cpus: set[int]) -> None:
-    """Unmerge what is merged, and put the settings back."""
+def _put_all_back(saved: dict[str, str], ksmd: int, cpus: set[int], nice: int) -> None:
+    """Unmerge what is merged, and put the settings back, and ksmd to its CPUs and its priority."""
     for name, text in (("run", "2"), *((name, text) for name, text in saved.items() if name != "run"), ("run", saved["run"])):
         _put_back(name, text)
     os.sched_setaffinity(ksmd, cpus)
+    os.setpriority(os.PRIO_PROCESS, ksmd, nice)
 
 
 def _put_back(name: str, text: str) -> None:

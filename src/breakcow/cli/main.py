@@ -50,6 +50,14 @@ COMMANDS = {  # what each is for, and examples
             "breakcow explore --kernel 7.2 --behaviour break_ksm=write-retry --promise no-event-without-a-write",
         ),
     ),
+    "bench": (
+        "Measure how long a kernel takes to share, unshare, protect and tell.",
+        (
+            "breakcow bench --on host --on vm:6.1 --html bench.html",
+            "breakcow bench merge unmerge --json A.json",
+            "breakcow bench --compare A.json B.json",
+        ),
+    ),
     "doctor": ("Say what this machine can run and what it lacks.", ("breakcow doctor",)),
     "kernels": ("Fetch, build, list and remove kernels for the virtual machine.", ()),  # an application of its own, with its own examples
 }
