@@ -63,6 +63,6 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_files_that_pages_name_are_there() -> None:
-    floors = "mm|kernel|suite|backend|agent|litmus|explore"
+    floors = "mm|kernel|suite|backend|agent|litmus|explore|reproducer"
     named = chain.from_iterable(re.findall(rf"`((?:{floors})/\w+\.py)", page.read_text()) for page in PAGES)
     assert [file for file in sorted(set(named)) if not (ROOT / "src" / "breakcow" / file).exists()] == []

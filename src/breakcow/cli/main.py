@@ -30,6 +30,10 @@ COMMANDS = {  # what each is for, and examples
     "diff": ("Show what changed between two recorded runs.", ("breakcow diff before.jsonl after.jsonl",)),
     "judge": ("Judge a recorded run again with today's rules and models.", ("breakcow judge run.jsonl",)),
     "probe": ("Measure how a kernel behaves, whatever its version says.", ("breakcow probe --on vm:6.1",)),
+    "reproducer": (
+        "Print a test as one C file that a maintainer compiles, runs as root and reads.",
+        ("breakcow reproducer ksm/unmerge-uffd-wp > test.c",),
+    ),
     "trace": (
         "Show what the kernel itself did in a test, beside its model.",
         ("breakcow trace ksm/unmerge-uffd-wp --on vm:6.1 --step 15",),

@@ -1,0 +1,69 @@
+"""The whole C file of a test: what it needs of the fragments, and a `main()` that reads like the test."""
+
+import textwrap
+
+from breakcow import litmus
+from breakcow.litmus.program import Program
+from breakcow.litmus.syntax import Step, Test
+from breakcow.reproducer import claims, fragments, steps
+from breakcow.reproducer.body import ELSEWHERE, LEAVES, NEEDS, harmless, main
+from breakcow.reproducer.names import renamed
+
+COLUMNS = 120  # of a line of the comment at the top
+USE = (
+    "Build it with cc, run it as root. Exit status: 0 the kernel keeps the promise, 1 it breaks it, 2 the test broke off,",
+    "4 this kernel lacks something. The settings of KSM are put back at the end, however it comes.",
+)
+
+
+class NoReproducerError(Exception):
+    """The test cannot be a C program; the message is a sentence."""
+
+
+def reproducer(test: Test) -> str:
+    """`test` as a C file. Raises NoReproducerError."""
+    _check(test)
+    names = _fragments(test)
+    includes, texts = fragments.joined(names)
+    test = renamed(test, texts)
+    program = litmus.program(test)
+    system = "#define _GNU_SOURCE\n" + "\n".join(includes)
+    chosen = fragments.closure(names)
+    return "\n\n".join([_head(test), system, _names(program, "expect" in chosen), *texts, main(test, program, chosen)]) + "\n"
+
+
+def _check(test: Test) -> None:
+    """Refuse what has no C."""
+    for word in litmus.requirements(test):
+        if word not in NEEDS and word not in ELSEWHERE:
+            raise NoReproducerError(f"{test.name} needs {word}: {litmus.REQUIREMENTS[word]}. There is no reproducer for such a test")
+    for item in test.body:
+        if isinstance(item, Step) and item.verb not in steps.CALLS:
+            raise NoReproducerError(f"{test.name} has a step '{item.verb}', which reproducers do not make")
+
+
+def _fragments(test: Test) -> set[str]:
+    """The fragments that the test names; they may need others."""
+    made = [item for item in test.body if isinstance(item, Step)]
+    found = {"processes"}.union(*map(steps.needs, made), *(claims.needs(atom) for atoms in claims.checked(test).values() for atom in atoms))
+    exits = {step.process for step in made if step.verb == "exit"}
+    held = {step.verb for step in made if step.process in exits}
+    found |= {end for verb, end in LEAVES.items() if verb in held}
+    words = litmus.requirements(test)
+    return found | {NEEDS[word][0] for word in words if word in NEEDS} | ({"ksm"} if "ksm" in words else set())
+
+
+def _head(test: Test) -> str:
+    """The comment at the top."""
+    said = [test.name, "", *test.description.splitlines()]
+    said += ["", *(f'Fixed in {fixed.release}: {fixed.commit} ("{fixed.subject}")' for fixed in test.fixed)] if test.fixed else []
+    said += ["", f"No kernel has fixed it: see {test.unfixed} of breakcow"] if test.unfixed else []
+    lines = [line for text in [*said, "", *USE] for line in textwrap.wrap(text, COLUMNS - 3, break_on_hyphens=False) or [""]]
+    return "// SPDX-License-Identifier: MIT\n/*\n" + "\n".join(f" * {harmless(line)}".rstrip() for line in lines) + "\n */"
+
+
+def _names(program: Program, shown: bool) -> str:
+    """The processes and the pages as numbers, and, if pages are shown to people, their names."""
+    lines = [f"enum {{ {', '.join(names)} }};" for names in ([*program.processes, "PROCESSES"], [*program.pages, "PAGES"])]
+    words = ", ".join(f'"{page}"' for page in program.pages)
+    return "\n".join([*lines, *([f"static const char *const name[] = {{ {words} }};"] if shown else [])])

@@ -1,0 +1,6 @@
+//needs uffd
+static int any_event(void)
+{
+	settle();
+	return last_event == steps;
+}

@@ -1,0 +1,5 @@
+//needs uffd
+static int blocked(int process)
+{
+	return state[process] == SLEEPS;
+}

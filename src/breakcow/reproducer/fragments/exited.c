@@ -1,0 +1,5 @@
+//needs processes
+static int exited(int process)
+{
+	return !pid[process];
+}

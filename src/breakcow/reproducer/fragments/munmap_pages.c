@@ -1,0 +1,5 @@
+//needs processes
+static long munmap_pages(int process, int first, int count)
+{
+	return CALL(process, SYS_munmap, (long)at[process][first], count * PAGE);
+}

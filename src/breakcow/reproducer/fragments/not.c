@@ -1,0 +1,4 @@
+static int not(int answer)
+{
+	return answer == UNSEEN ? UNSEEN : !answer;
+}

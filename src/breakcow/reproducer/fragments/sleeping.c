@@ -1,0 +1,9 @@
+//needs text
+static int sleeping(pid_t process)
+{
+	char path[32], text[256], *end;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", process);
+	end = read_text(path, text, sizeof(text)) < 0 ? NULL : strrchr(text, ')');
+	return end && (end[2] == 'S' || end[2] == 'D');
+}

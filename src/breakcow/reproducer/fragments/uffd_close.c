@@ -1,0 +1,10 @@
+//needs look_if_woken
+static long uffd_close(int process)
+{
+	if (!uffd[process])
+		return BUSY;
+	close(uffd[process]);
+	uffd[process] = 0;
+	look_if_woken(process);
+	return 0;
+}

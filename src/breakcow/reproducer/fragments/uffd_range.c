@@ -1,0 +1,16 @@
+//needs look_if_woken
+static struct uffdio_range uffd_range(int process, int first, int count)
+{
+	return (struct uffdio_range){ (unsigned long)at[process][first], count * PAGE };
+}
+
+static long uffd_ioctl(int process, unsigned long request, void *argument)
+{
+	long done;
+
+	if (!uffd[process])
+		return BUSY;
+	done = ioctl(uffd[process], request, argument) ? -errno : 0;
+	look_if_woken(process);
+	return done;
+}

@@ -1,0 +1,170 @@
+"""The C of tests, as a compiler and a kernel take it. What all of them say is compared by tools/reproducers.py."""
+
+import fcntl
+import os
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from breakcow import litmus
+from breakcow.reproducer import NoReproducerError, reproducer
+from breakcow.suite.corpus import corpus, select
+
+COMPILE = ("cc", "-Wall", "-Wextra", "-Werror", "-std=gnu11")
+KSM = Path("/sys/kernel/mm/ksm")
+compiler = pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
+kernel = pytest.mark.skipif(
+    os.geteuid() != 0 or not os.access(KSM / "run", os.W_OK) or not shutil.which("cc"), reason="needs the superuser, KSM and a C compiler"
+)
+
+KEPT = """litmus own/kept
+    What holds.
+
+memory x y
+
+A  write x y 7
+A  madvise x y mergeable
+-  ksm scan 2
+A  expect same x y, ksm x y
+A  fork B
+B  write x 9
+B  mprotect y none
+B  read y -> SIGSEGV
+A  mprotect x y rw
+B  copy_to_user y 3 -> EFAULT
+-  expect A.x = 7, B.x = 9, not same A.x B.x
+B  exit
+B  expect exited
+"""
+
+
+def program(text: str, folder: Path) -> Path:
+    """The compiled reproducer of a test."""
+    (test,) = litmus.parse(text)
+    file = folder / "test.c"
+    file.write_text(reproducer(test))
+    subprocess.run([*COMPILE, str(file), "-o", str(folder / "test")], check=True)
+    return folder / "test"
+
+
+def ended(text: str, folder: Path) -> tuple[int, str]:
+    """Exit status and output of the reproducer of a test."""
+    done = subprocess.run([str(program(text, folder))], capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout
+
+
+def settings() -> dict[str, str]:
+    """What KSM is set to, and what it has merged, while nobody uses it."""
+    names = ("run", "sleep_millisecs", "pages_to_scan", "use_zero_pages", "max_page_sharing", "smart_scan", "advisor_mode", "pages_shared")
+    Path("/run/breakcow").mkdir(mode=0o700, exist_ok=True)
+    with open("/run/breakcow/lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return {name: (KSM / name).read_text() for name in names if (KSM / name).exists()}
+
+
+def test_every_test_of_the_corpus_has_one() -> None:
+    for chosen in corpus():
+        text = reproducer(chosen.test)
+        assert text.count("\n") < 900, chosen.test.name
+        assert f'return verdict("{chosen.test.name}");' in text
+
+
+def test_main_reads_like_the_test() -> None:
+    (chosen,) = select(["ksm/unmerge-uffd-wp"])
+    main = reproducer(chosen.test).partition("int main(void)")[2]
+    said = re.findall(r'step\("(.*)"\)|/\* (.*) \*/', main)
+    lines = litmus.to_text(chosen.test).splitlines()
+    assert [one or other for one, other in said] == [line for line in lines if line.startswith(("memory", "A  ", "-  "))]
+
+
+@compiler
+def test_hostile_names_and_words_are_only_data(tmp_path: Path) -> None:
+    text = (
+        KEPT.replace(" x", " while")
+        .replace(".x", ".while")
+        .replace("What holds.", 'It */ ends; /* "here" \\')
+        .replace("A  fork B", "# */ main( /*\nA  fork B")
+    )
+    program(text.replace(" y", " pid").replace(".y", ".pid"), tmp_path)
+
+
+def test_what_has_no_c_is_refused_in_a_sentence() -> None:
+    (test,) = litmus.parse("litmus own/shown\n    Shown.\n\nrequire model-only\nmemory x\n\nA  write x 7\n")
+    with pytest.raises(NoReproducerError, match="own/shown needs model-only"):
+        reproducer(test)
+
+
+@kernel
+def test_a_promise_kept(tmp_path: Path) -> None:
+    before = settings()
+    status, said = ended(KEPT, tmp_path)
+    assert (status, said.splitlines()[-1]) == (0, "kept: own/kept")
+    assert "    ok: A  same x y" in said
+    assert settings() == before
+
+
+@kernel
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ("-  expect A.x = 8", "BROKEN: -  A.x = 8"),
+        ("A  expect not ksm y", "BROKEN: A  not ksm y"),
+        ("A  expect same x B.x", "BROKEN: A  same x B.x"),
+        ("A  read x -> 8", "BROKEN: expected success (8), got success (7)"),
+        ("A  write x 7 -> SIGSEGV", "BROKEN: expected Segmentation fault (-5011), got success (0)"),
+        ("A  mprotect x none -> EFAULT", "BROKEN: expected Bad address (-14), got success (0)"),
+        ("A  expect counter pages_shared = 5", "BROKEN: A  counter pages_shared = 5"),
+    ],
+)
+def test_a_broken_promise_says_what_happened(wrong: str, says: str, tmp_path: Path) -> None:
+    status, said = ended(KEPT.replace("B  exit", f"{wrong}\nB  exit"), tmp_path)
+    assert status == 1
+    assert says in said
+    assert said.splitlines()[-1] == "BROKEN: own/kept"
+
+
+@kernel
+def test_a_store_that_waits_is_an_outcome(tmp_path: Path) -> None:
+    text = "litmus own/waits\n    It waits.\n\nmemory x y\n\nA  write x y 3\nA  uffd open\nA  uffd register x y wp\nA  uffd protect x y\n"
+    status, said = ended(
+        text + "A  write x 7 -> blocks\nA  expect event x, blocked, x = 3\nA  uffd release x\nA  expect x = 7, no event, not blocked\n",
+        tmp_path,
+    )
+    assert status == 0, said
+    status, said = ended(text + "A  write x 7\nA  write y 7\n", tmp_path)
+    assert status == 1
+    assert "BROKEN: expected success (0), got blocks" in said
+    status, said = ended(text + "A  write x 7 -> blocks\nA  write y 7\n", tmp_path)
+    assert status == 2, said
+
+
+@kernel
+def test_what_the_kernel_lacks_is_a_skip(tmp_path: Path) -> None:
+    source = reproducer(litmus.parse(KEPT.replace("memory x", "require smart-scan\nmemory x"))[0]).replace(
+        "ksm/smart_scan", "ksm/no_such_file"
+    )
+    (tmp_path / "test.c").write_text(source)
+    subprocess.run([*COMPILE, str(tmp_path / "test.c"), "-o", str(tmp_path / "test")], check=True)
+    done = subprocess.run([str(tmp_path / "test")], capture_output=True, text=True, check=False)
+    assert (done.returncode, "SKIP: " in done.stdout) == (4, True)
+
+
+@kernel
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_the_settings_are_put_back_when_it_is_killed(number: signal.Signals, tmp_path: Path) -> None:
+    before = settings()
+    (test,) = litmus.parse(KEPT)
+    (tmp_path / "test.c").write_text(reproducer(test).replace("\treturn verdict(", '\tstep("rest");\n\tpause();\n\treturn verdict('))
+    subprocess.run([*COMPILE, str(tmp_path / "test.c"), "-o", str(tmp_path / "test")], check=True)
+    with subprocess.Popen([str(tmp_path / "test")], stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout
+        for line in running.stdout:
+            if "rest" in line:
+                break
+        assert (KSM / "run").read_text() == "1\n"
+        running.send_signal(number)
+    assert settings() == before
