@@ -16,8 +16,9 @@ NEEDS = {  # requirement -> the fragment that skips where it lacks, and its call
     "smart-scan": ("need_file", 'need_file("/sys/kernel/mm/ksm/smart_scan");'),
     "ksm-zero-pages": ("need_file", 'need_file("/sys/kernel/mm/ksm/ksm_zero_pages");'),
 }
-ELSEWHERE = frozenset(  # requirements whose lack shows when they are used: in birth(), start_ksm(), or in the first step that does
-    ["root", "ksm", "uffd", "uffd-wp", "uffd-event-fork", "uffd-user-mode-only", "uffd-wp-unpopulated", "uffd-wp-async", "io-uring"]
+ELSEWHERE = (  # requirements whose lack shows when they are used: in birth(), start_ksm(), or in the first step that does
+    *("root", "ksm", "uffd", "uffd-wp", "uffd-event-fork", "uffd-user-mode-only", "uffd-wp-unpopulated", "uffd-wp-async"),
+    *("io-uring", "pagemap-scan"),
 )
 SHOWS = {  # fragment -> what is asked before anything runs
     "uffd_wp": "uffd_wp_bit = shows_uffd_wp();",
@@ -36,6 +37,7 @@ def main(test: Test, program: Program, chosen: set[str]) -> str:
     if "ksm" in chosen:
         lines += ["start_ksm();", *(text for fragment, text in START.items() if fragment in chosen)]
     lines += [line for pages in test.memory for line in ["", f'step("memory {" ".join(pages)}");', _mapped(pages)]]
+    lines += ["keep_page_table();"] if "keep_page_table" in chosen else []
     held: list[str] = []
     checked = claims.checked(test)
     for number, item in enumerate(test.body):

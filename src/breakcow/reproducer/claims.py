@@ -64,6 +64,8 @@ def _answers(atom: Atom, process: str) -> Iterator[tuple[tuple[PageRef, ...], st
         yield (), COUNTERS[atom.name][1].format(process=process, value=atom.value)
     elif atom.kind in OF_A_PAGE and atom.pages:
         yield from (((ref,), f"{OF_A_PAGE[atom.kind]}({ref.process}, {ref.page})") for ref in atom.pages)
+    elif atom.kind == "reported":
+        yield from (((ref,), f"reported({ref.page})") for ref in atom.pages)
     elif atom.kind in OF_A_VALUE:
         yield from (((ref,), f"{OF_A_VALUE[atom.kind]}({ref.process}, {ref.page}, {atom.value})") for ref in atom.pages)
     elif atom.kind == "event":

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from breakcow.litmus.program import Action, Program
 from breakcow.litmus.syntax import Step
-from breakcow.mm.actions import FEATURES, KNOBS
+from breakcow.mm.actions import FEATURES, KNOBS, SCANS
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ CALLS = {  # verb of the action table -> how it is made
     "munmap": _pages("munmap_pages"),
     "fork": Call("fork", "fork_process({process}, {argument})"),
     "exit": Call("exit", "exit_process({process})"),
+    "pagemap_scan": _pages("pagemap_scan", "{argument}"),
     "clear_refs": Call("clear_refs", "clear_refs({process})"),
     "uffd_open": Call("uffd", "uffd_open({process}, {argument})"),
     "uffd_register": _pages("uffd_register"),
@@ -59,7 +60,22 @@ CALLS = {  # verb of the action table -> how it is made
     "ksm_set": Call("ksm", "ksm_write({argument})"),
 }
 PROTECTIONS = {0: "PROT_NONE", 1: "PROT_READ", 3: "PROT_READ | PROT_WRITE"}
+WRITTEN, PROTECT, CHECKED = "PAGE_IS_WRITTEN", "PM_SCAN_WP_MATCHING", "PM_SCAN_WP_MATCHING | PM_SCAN_CHECK_WPASYNC"
+SCANNED = {  # scan of the action table -> flags, category_inverted, category_mask, category_anyof_mask, return_mask
+    "written": f"0, 0, {WRITTEN}, 0, {WRITTEN}",
+    "written-protect": f"{PROTECT}, 0, {WRITTEN}, 0, {WRITTEN}",
+    "written-protect-async": f"{CHECKED}, 0, {WRITTEN}, 0, {WRITTEN}",
+    "protect": f"{CHECKED}, 0, {WRITTEN}, 0, 0",
+    "any-written": f"0, 0, 0, {WRITTEN}, {WRITTEN}",
+    "not-written": f"0, {WRITTEN}, {WRITTEN}, 0, {WRITTEN}",
+    "present": "0, 0, PAGE_IS_PRESENT, 0, PAGE_IS_PRESENT",
+    "swapped": "0, 0, PAGE_IS_SWAPPED, 0, PAGE_IS_SWAPPED",
+    "zero": "0, 0, PAGE_IS_PFNZERO, 0, PAGE_IS_PFNZERO",
+    "soft-dirty": "0, 0, PAGE_IS_SOFT_DIRTY, 0, PAGE_IS_SOFT_DIRTY",
+}
+SCAN = {number: SCANNED[name] for name, number in SCANS.items()}
 KNOB = {number: name for name, number in KNOBS.items()}
+MORE = {"populate_read": ["populate"], "populate_write": ["populate"], "pagemap_scan": ["keep_page_table"]}  # further fragments
 DEFINED = ("user-mode-only", "wp-unpopulated", "wp-async")  # features that some headers lack: a fragment defines them
 
 
@@ -76,8 +92,8 @@ def call(action: Action, program: Program) -> str:
 def needs(step: Step) -> list[str]:
     """The fragments that a step needs."""
     features = [name for name in DEFINED if step.verb == "uffd_open" and step.argument & FEATURES[name]]
-    more = ["expect"] if any_value(step) else ["populate"] if step.verb.startswith("populate") else []
-    return [CALLS[step.verb].needs, *more, *(name.replace("-", "_") for name in features)]
+    more = ["expect"] if any_value(step) else []
+    return [CALLS[step.verb].needs, *more, *MORE.get(step.verb, ()), *(name.replace("-", "_") for name in features)]
 
 
 def any_value(step: Step) -> bool:
@@ -106,6 +122,8 @@ def _argument(action: Action) -> str:
     """The argument of an action, as its call takes it."""
     if action.verb == "mprotect":
         return PROTECTIONS[action.argument]
+    if action.verb == "pagemap_scan":
+        return SCAN[action.argument]
     if action.verb == "fork":
         return chr(ord("A") + action.argument)
     if action.verb == "uffd_open":
