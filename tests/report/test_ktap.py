@@ -1,13 +1,25 @@
 """KTAP as a parser of it reads it: plans, nesting, directives, diagnostics, and nothing that a test's text could forge."""
 
 import io
+import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 
+import pytest
+
+from breakcow.backend.vm.cache import folder
 from breakcow.report.ktap import Ktap
+from breakcow.suite.corpus import corpus
 from breakcow.suite.record import Record
+from report import ktap_reader
 from report.samples import EACH, EVIL, sample
 
 RESULT = re.compile(r"^(?P<indent> *)(?P<status>ok|not ok) (?P<number>\d+) (?P<name>[^#]*?)(?: # (?P<directive>.*))?$")
+
+RUN = [sys.executable, "-m", "breakcow", "run", "--ktap", "--on", "model:6.1", "--on", "model:7.2"]
+KERNEL_SOURCES = sorted(folder("sources").glob("*/source.tar.xz"))
 
 
 def written(records: tuple[Record, ...], plan: dict[str, int], interrupted: bool = False) -> list[str]:
@@ -57,3 +69,36 @@ def test_text_cannot_forge_a_directive_or_a_line() -> None:
     assert [line for line in lines if "\x1b" in line] == []
     assert len(results(lines)) == 2
     assert not [line for line in lines if "# SKIP" in line and not line.startswith("  # ")]
+
+
+def test_a_strict_reader_reads_it() -> None:
+    models, host = ktap_reader.read("\n".join(written(EACH, {"model:6.1": 3, "host": 3})) + "\n")
+    assert [(one.name, one.ok, one.skipped) for one in models.below] == [
+        ("cow/fork", True, False),
+        ("ksm/unmerge", False, False),
+        ("sd/write", True, True),
+    ]
+    assert (models.name, models.ok, host.name, host.ok) == ("model:6.1", True, "host", False)
+    assert {one.directive.split(" ")[0] for one in [*models.below, *host.below] if one.directive} == {"XFAIL", "SKIP", "ERROR", "differs"}
+
+
+def test_a_strict_reader_reads_the_whole_corpus() -> None:
+    done = subprocess.run(RUN, capture_output=True, text=True, check=True)
+    tests = [chosen.test.name for chosen in corpus()]
+    assert [[one.name for one in backend.below] for backend in ktap_reader.read(done.stdout)] == [tests, tests]
+
+
+@pytest.mark.skipif(not KERNEL_SOURCES, reason="no kernel source is cached: `breakcow kernels build` fetches one")
+def test_the_parser_of_the_kernel_reads_the_whole_corpus(tmp_path: Path) -> None:
+    unpack = ["tar", "-xJf", str(KERNEL_SOURCES[0]), "-C", str(tmp_path), "--wildcards", "*/tools/testing/kunit/*"]
+    subprocess.run(unpack, check=True)
+    done = subprocess.run(RUN, capture_output=True, text=True, check=True)
+    parse = [sys.executable, str(next(tmp_path.rglob("kunit.py"))), "parse", f"--json={tmp_path / 'parsed.json'}"]
+    parsed = subprocess.run(parse, input=done.stdout, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert "ERROR" not in parsed.stdout + parsed.stderr
+    own = ktap_reader.read(done.stdout)
+    groups = json.loads((tmp_path / "parsed.json").read_text())["sub_groups"]
+    status = {True: "PASS", False: "FAIL"}
+    assert [[(case["name"], case["status"]) for case in group["test_cases"]] for group in groups] == [
+        [(one.name, "SKIP" if one.skipped else status[one.ok]) for one in backend.below] for backend in own
+    ]

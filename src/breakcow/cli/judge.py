@@ -26,7 +26,7 @@ def judge(
     jsonl
         Write the records with their new verdicts to this file as well.
     strict
-        A skip is a failure.
+        A skip is an error, unless the kernel is too old for what the test needs.
     """
     from breakcow.cli.output import feed, reports, terminal
     from breakcow.suite.again import judge_again

@@ -6,6 +6,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 
+import msgspec
+
 from breakcow.cli.say import INTERRUPTED, WrongUseError, exit_code
 from breakcow.report import trace
 from breakcow.report.failure import Line, lines
@@ -54,11 +56,14 @@ def terminal(plan: Mapping[str, int], tell_known: bool) -> Terminal:
 
 
 def feed(records: Iterable[Record], chosen: list[Report], strict: bool = False) -> int:
-    """Give every record to every report; the exit code. Ctrl-C, and a disk that is full, end the reports with what came."""
+    """Give every record to every report; the exit code. strict: an unexpected skip is an error.
+
+    Ctrl-C, and a disk that is full, end the reports with what came.
+    """
     verdicts: list[str] = []
     interrupted = False
     try:
-        for record in records:
+        for record in map(_strictly, records) if strict else records:
             verdicts.append(record.verdict)
             for report in chosen:
                 report.record(record)
@@ -71,7 +76,15 @@ def feed(records: Iterable[Record], chosen: list[Report], strict: bool = False) 
         raise
     for report in chosen:
         report.end(interrupted)
-    return INTERRUPTED if interrupted else exit_code(verdicts, strict)
+    return INTERRUPTED if interrupted else exit_code(verdicts)
+
+
+def _strictly(record: Record) -> Record:
+    """The record, or, for a skip that should not be, an error."""
+    if not record.unexpected:
+        return record
+    why = f"skipped, though it could run: {record.why} ({', '.join(record.unexpected)})"
+    return msgspec.structs.replace(record, verdict="error", why=why)
 
 
 def _explained(record: Record) -> Iterator[Line]:

@@ -46,7 +46,7 @@ def run(
     covers
         With --list: print below each test what it covers, a line each.
     strict
-        A skip is a failure.
+        A skip is an error, unless the kernel is too old for what the test needs.
     trace
         Run what goes wrong on a kernel once more, and show what the kernel itself did in that step, beside its model.
     """

@@ -23,14 +23,17 @@ class Junit:
         self._records.append(record)
 
     def end(self, interrupted: bool) -> None:
-        """Write the document; that a run was interrupted is a property of it."""
-        root = ElementTree.Element("testsuites", {"name": "breakcow", **_counts(self._records)})
-        if interrupted:
-            properties = ElementTree.SubElement(root, "properties")
-            ElementTree.SubElement(properties, "property", name="interrupted", value="true")
-        for backend, group in groupby(self._records, key=lambda record: record.backend):
-            records = list(group)
-            suite = ElementTree.SubElement(root, "testsuite", {"name": printable(backend), **_counts(records)})
+        """Write the document; that the run was interrupted is a property of the last suite."""
+        counts = _counts(self._records)
+        del counts["skipped"]  # schemas have it for a suite only
+        root = ElementTree.Element("testsuites", {"name": "breakcow", **counts})
+        groups = [list(group) for _, group in groupby(self._records, key=lambda record: record.backend)]
+        for number, records in enumerate(groups, 1):
+            suite = ElementTree.SubElement(root, "testsuite", {"name": printable(records[0].backend), **_counts(records)})
+            properties = ElementTree.SubElement(suite, "properties")
+            ElementTree.SubElement(properties, "property", name="kernel", value=printable(records[-1].kernel))
+            if interrupted and number == len(groups):
+                ElementTree.SubElement(properties, "property", name="interrupted", value="true")
             for record in records:
                 self._case(suite, record)
         ElementTree.indent(root)

@@ -77,9 +77,9 @@ def summary(records: Iterable[Record]) -> Iterable[Line | Text]:
     records = list(records)
     for backend in dict.fromkeys(record.backend for record in records):
         yield _counts(backend, [record for record in records if record.backend == backend])
-    skips = Counter((record.backend, record.why) for record in records if record.verdict == "skip")
-    for (backend, why), count in skips.items():
-        yield Line(printable(f"  {count} skipped on {backend}: {why}"), "dim")
+    skips = Counter((record.backend, record.why, bool(record.unexpected)) for record in records if record.verdict == "skip")
+    for (backend, why, unexpected), count in skips.items():
+        yield Line(printable(f"  {count} skipped on {backend}{', which could run here' if unexpected else ''}: {why}"), "dim")
     for backend in dict.fromkeys(record.backend for record in records if record.unobserved):
         count = sum(len(record.unobserved) for record in records if record.backend == backend)
         yield Line(printable(f"  {count} claims could not be judged on {backend}: this kernel does not show them"), "dim")

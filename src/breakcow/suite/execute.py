@@ -20,6 +20,7 @@ from breakcow.kernel import PROFILES, Profile
 from breakcow.suite.backends import Kernel, kernel
 from breakcow.suite.judge import Judgement, judge
 from breakcow.suite.record import VERDICTS, Record
+from breakcow.suite.skips import unexpected
 from breakcow.suite.trace import STEP_SECONDS
 from breakcow.suite.trial import Trial
 
@@ -31,8 +32,7 @@ def on_model(name: str, trial: Trial) -> Record:
     start = time.perf_counter()
     profile = PROFILES[name.removeprefix("model:")]
     model = ModelBackend(profile)
-    lacking = lacks(trial, model.probe())
-    if lacking:
+    if lacking := lacks(trial, model.probe()):
         return trial.record(name, profile.release, "skip", lacking)
     try:
         judged = [(judge(trial.test, trial.program, path, profile.release), path) for path in model.paths(trial.program)]
@@ -81,9 +81,9 @@ def _lost(trial: Trial, name: str, lost: LostBackend) -> Record:
 def _try(trial: Trial, machine: Kernel, abilities: Abilities, profile: Profile) -> Record:
     """One trial on an open kernel, compared with the model of its measured profile. Raises LostBackend."""
     start = time.perf_counter()
-    lacking = lacks(trial, abilities)
-    if lacking:
-        return trial.record(machine.name, abilities.release, "skip", lacking)
+    if lacking := lacks(trial, abilities):
+        record = trial.record(machine.name, abilities.release, "skip", lacking)
+        return msgspec.structs.replace(record, unexpected=unexpected(litmus.requirements(trial.test), abilities))
     seen = machine.run(trial.program)
     try:
         judgement = on_profile(trial, seen, abilities.release, profile)

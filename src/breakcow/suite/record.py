@@ -51,6 +51,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     profile: the behaviours measured on a real kernel, as the model was asked for; empty for a model.
     observations: one for each action; fewer, or none, if the run ended early. console: of a kernel that was lost, since the test began.
     trace: action -> what the kernel itself did in it, of the step that the first reason names, where that was asked for.
+    unexpected: for a skip on a real kernel, what is lacking though a kernel of its release can have it: requirement words.
     seconds: wall time, the only field that differs between runs.
     """
 
@@ -68,6 +69,7 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     observations: tuple[Observation, ...] = ()
     console: str = ""
     trace: dict[int, Traced] = {}
+    unexpected: tuple[str, ...] = ()
     seconds: float = 0.0
 
 
