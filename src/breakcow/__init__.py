@@ -1,14 +1,14 @@
 """breakcow: does this kernel share and unshare memory pages the way it promised?
 
-Beside that question, live snapshots of a program's memory: `snapshot`, `load`.
+Beside that question, live snapshots of a program's memory: `snapshot`, `series`, `track`, `load`.
 """
 
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["load", "snapshot"]
+__all__ = ["load", "series", "snapshot", "track"]
 
-_PLACES = {"snapshot": "snapshots.api", "load": "snapshots.image"}
+_PLACES = {"snapshot": "api", "series": "api", "track": "api", "load": "image"}
 
 
 def __getattr__(name: str) -> Any:
@@ -17,4 +17,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
+    return getattr(importlib.import_module(f"{__name__}.snapshots.{_PLACES[name]}"), name)

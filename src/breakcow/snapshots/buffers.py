@@ -98,7 +98,7 @@ def _contiguous(view: PyBuffer, shape: tuple[int, ...]) -> bool:
     """It lies in memory in the order of C."""
     expected = view.itemsize
     for axis in range(view.ndim - 1, -1, -1):
-        if shape[axis] > 1 and view.strides[axis] != expected:
+        if view.strides and shape[axis] > 1 and view.strides[axis] != expected:
             return False
         expected *= shape[axis]
     return True

@@ -27,6 +27,7 @@ HUGE = 1 << 21
 MESSAGES = 64  # that are read at once
 ROOM = 1 << 22  # bytes that are copied in one go before they are handed on
 PENDING, COPIED = 0, 1
+PAGEFAULT = 0x12  # UFFD_EVENT_PAGEFAULT
 MESSAGE = struct.Struct("<B7xQQQ")
 
 Save = Callable[[int, memoryview], None]  # is given an address and the bytes that were there
@@ -69,19 +70,27 @@ class Cut:
         self._room = memoryview(bytearray(ROOM))
         self._message = bytearray(32 * MESSAGES)
 
+    def register(self) -> None:
+        """Put the ranges under the userfaultfd: nothing is protected yet."""
+        for start, end in self.ranges:
+            _demand(uffd.register(self.memory.uffd, start, end - start), "registered", start, end)
+
     def freeze(self) -> None:
         """Protect everything: the image is the memory at the return of this. Answers no fault."""
         begin = time.perf_counter()
         for start, end in self.ranges:
-            _demand(uffd.register(self.memory.uffd, start, end - start), "registered", start, end)
-        for start, end in self.ranges:
-            _demand(uffd.protect(self.memory.uffd, start, end - start), "write-protected", start, end)
+            self.protect(start, end)
         self.tally.freeze = time.perf_counter() - begin
-        self._divide()
+        self.divide(self.ranges)
 
-    def _divide(self) -> None:
-        """Cut the ranges into pieces: a huge page is one, so that it stays one; the rest by 64 KiB."""
-        for start, end in self.ranges:
+    def protect(self, start: int, end: int) -> None:
+        """Write-protect a range. SnapshotError if that cannot be."""
+        _demand(uffd.protect(self.memory.uffd, start, end - start), "write-protected", start, end)
+
+    def divide(self, ranges: Iterable[Range]) -> None:
+        """What is to be copied, in pieces: a huge page is one, so that it stays one; the rest by 64 KiB."""
+        self.starts, self.ends, self.next = [], [], 0
+        for start, end in ranges:
             at = start
             for first, last in self._huge(start, end):
                 self._pieces(blocks([(at, first)]))
@@ -112,37 +121,64 @@ class Cut:
         taken: list[tuple[int, memoryview]] = []
         used = 0
         for event, _, address, _ in MESSAGE.iter_unpack(memoryview(self._message)[:size]):
-            if event != 0x12:
+            piece = self._pending(address)
+            if event != PAGEFAULT:
                 continue
-            piece = bisect.bisect_right(self.starts, address) - 1
-            if self.state[piece] == PENDING:
-                length = self.ends[piece] - self.starts[piece]
-                if used + length > ROOM:
-                    self._hand_on(taken)
-                    used = 0
-                taken.append((self.starts[piece], self._take(piece, self._room[used : used + length])))
-                used += length
-                self.tally.early_pages += length // PAGE
-            self._release(piece)
+            if piece < 0:
+                self._release(*self.window(address))
+                continue
+            start, end = self.starts[piece], self.ends[piece]
+            if used + end - start > ROOM:
+                self._hand_on(taken)
+                used = 0
+            taken.append((start, self.take(piece, self._room[used : used + end - start])))
+            self._release(start, end)
+            used += end - start
+            self.tally.early_pages += (end - start) // PAGE
         self._hand_on(taken)
         number = size // MESSAGE.size
         self.tally.stalls += number
         return number
 
+    def answer_all(self) -> None:
+        """Copy and release until nobody waits."""
+        while self.answer():
+            pass
+
     def step(self) -> bool:
         """Answer who waits, then copy one more piece; False when there is none."""
-        while self.answer() == MESSAGES:
-            pass
+        self.answer_all()
         self.next = self.state.find(PENDING, self.next)
-        if self.next < 0:
-            return False
-        piece = self.next
-        view = self._take(piece, self._room[: self.ends[piece] - self.starts[piece]])
-        self._release(piece)
-        self.save(self.starts[piece], view)
-        return True
+        if self.next >= 0:
+            self._copy(self.next)
+        return self.next >= 0
 
-    def _take(self, piece: int, room: memoryview) -> memoryview:
+    def copy(self, address: int) -> None:
+        """Copy the piece that begins at this address now, if it has not been."""
+        piece = self._pending(address)
+        if piece >= 0:
+            self._copy(piece)
+
+    def _copy(self, piece: int) -> None:
+        start, end = self.starts[piece], self.ends[piece]
+        view = self.take(piece, self._room[: end - start])
+        self.let_go(start, end)
+        self.save(start, view)
+
+    def let_go(self, start: int, end: int) -> None:
+        """A piece is copied that nobody waits for: it need not be protected any longer."""
+        self._release(start, end)
+
+    def window(self, address: int) -> Range:
+        """What to release for a store to a page that need not be copied."""
+        return address // PAGE * PAGE, address // PAGE * PAGE + PAGE
+
+    def _pending(self, address: int) -> int:
+        """The piece around the address that is still to be copied, or -1."""
+        piece = bisect.bisect_right(self.starts, address) - 1
+        return piece if piece >= 0 and address < self.ends[piece] and self.state[piece] == PENDING else -1
+
+    def take(self, piece: int, room: memoryview) -> memoryview:
         """Copy a piece into `room`, and prove that nobody wrote it before that."""
         start, end = self.starts[piece], self.ends[piece]
         try:
@@ -164,9 +200,8 @@ class Cut:
             "(MADV_DONTNEED), moved, mapped anew, or merged by KSM"
         )
 
-    def _release(self, piece: int) -> None:
-        """Let the writers of a piece go on."""
-        start, end = self.starts[piece], self.ends[piece]
+    def _release(self, start: int, end: int) -> None:
+        """Let the writers of a range go on."""
         if uffd.release(self.memory.uffd, start, end - start) != "ok":
             for page in range(start, end, PAGE):  # a part of it was unmapped since, and has nobody to wake; the kernel stops there
                 uffd.release(self.memory.uffd, page, PAGE)

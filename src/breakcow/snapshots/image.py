@@ -5,6 +5,7 @@ import mmap
 import os
 import zlib
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import Any, overload
 
 from . import layout
@@ -122,16 +123,19 @@ def _memory(data: memoryview, records: Sequence[Record], whole: Sequence[Range])
     """The bytes of the ranges `whole`, one behind the other, after all records: the file itself where it has them so."""
     if len(records) == 1 and not records[0].packed:
         return data[records[0].data : records[0].end]
-    total = sum(end - start for start, end in whole)
-    filled = memoryview(mmap.mmap(-1, max(total, 1)))
+    filled = memoryview(mmap.mmap(-1, max(sum(end - start for start, end in whole), 1)))
     starts = [start for start, _ in whole]
-    positions = [sum(end - start for start, end in whole[:number]) for number in range(len(whole))]
+    places = list(accumulate((end - start for start, end in whole), initial=0))
     for record in records:
         for (start, end), position, stored, _ in record.entries():
-            number = bisect.bisect_right(starts, start) - 1
-            if number >= 0 and end <= whole[number][1]:
-                at = positions[number] + start - starts[number]
-                filled[at : at + end - start] = content(data, (start, end), position, stored)
+            found = content(data, (start, end), position, stored)
+            number = max(bisect.bisect_right(starts, start) - 1, 0)
+            while number < len(whole) and starts[number] < end:
+                first, last = max(start, starts[number]), min(end, whole[number][1])
+                if first < last:
+                    at = places[number] + first - starts[number]
+                    filled[at : at + last - first] = found[first - start : last - start]
+                number += 1
     return filled
 
 

@@ -52,6 +52,11 @@ class Copier:
             self.close()
             raise SnapshotError(GONE) from None
 
+    def send(self, message: dict[str, Any]) -> None:
+        """Say something; whether it is heard shows at the next `receive`."""
+        with suppress(OSError):
+            wire.send(self.channel, message)
+
     def receive(self) -> dict[str, Any]:
         """What it says next. SnapshotError if it failed, or was killed."""
         try:

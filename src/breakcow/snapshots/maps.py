@@ -31,6 +31,21 @@ def mappings(pid: int | str = "self") -> Iterator[Mapping]:
             yield Mapping(int(start, 16), int(end, 16), permissions, int(inode), name[0] if name else "")
 
 
+def strange(ranges: list[Range]) -> str:
+    """Why userfaultfd cannot vouch for these ranges of this process, as a sentence; empty if they are private anonymous memory."""
+    for mapping in mappings():
+        if mapping.anonymous or not any(start < mapping.end and mapping.start < end for start, end in ranges):
+            continue
+        what = f"of the file {mapping.name}" if mapping.inode and mapping.name.startswith("/") else f"{mapping.name or 'special'}"
+        if mapping.permissions[3] == "s":
+            return (
+                f"the memory at {mapping.start:#x} is shared ({what}): others can write it past this process's page tables. "
+                "Use private memory, as mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)"
+            )
+        return f"the memory at {mapping.start:#x} is a mapping {what}, which userfaultfd does not write-protect"
+    return ""
+
+
 def mergeable(ranges: list[Range], pid: int | str = "self") -> list[Range]:
     """What of the ranges KSM may merge (VmFlags "mg" of smaps)."""
     if not _ever_mergeable(pid):

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
-from . import features, link
+from . import features, link, maps
 from .buffers import Export, page_ranges, strangers
 from .errors import PrivilegeWarning, SnapshotError, UntrustedKernelError
 from .merging import Apart
@@ -58,6 +58,8 @@ class Frozen:
         self.ranges = page_ranges(shapes)
         if not self.ranges:
             raise SnapshotError("there is nothing to take a snapshot of: the buffers are empty")
+        if why := maps.strange(self.ranges):
+            raise SnapshotError(why)
         self.copier = link.take()
         self.apart = Apart(self.ranges)
         mem, pagemap = (os.open(f"/proc/self/{name}", os.O_RDONLY | os.O_CLOEXEC) for name in ("mem", "pagemap"))
@@ -68,20 +70,35 @@ class Frozen:
         finally:
             os.close(mem)
             os.close(pagemap)
-        answer = self.copier.receive()
-        self.stats.freeze, self.stats.huge = answer["frozen"], answer["huge"]
+        self.note(self.copier.receive()["frozen"])
+
+    def note(self, said: dict[str, Any]) -> None:
+        """What the copier says that it did."""
+        for name, value in said.items():
+            setattr(self.stats, name, value)
+
+    @property
+    def foreign(self) -> bool:
+        """This process is a child of the one that it belongs to."""
+        return os.getpid() != self.pid
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Tell the copier something."""
+        if self.copier and not self.foreign:
+            self.copier.send(message)
 
     def receive(self) -> dict[str, Any]:
         """What the copier says next. SnapshotError if the image is lost, after which nothing is protected any more."""
-        if os.getpid() != self.pid:
+        if self.foreign:
             raise SnapshotError("this snapshot belongs to the process that this one was forked from")
-        assert self.copier
+        if self.copier is None:
+            raise SnapshotError("this snapshot has ended")
         return self.copier.receive()
 
     def end(self, reuse: bool) -> None:
         """Nothing is protected or held any more. reuse: the copier has finished its work and may do more."""
         copier, self.copier = self.copier, None
-        if copier and os.getpid() == self.pid:
+        if copier and not self.foreign:
             if reuse:
                 link.give_back(copier)
             else:
@@ -123,19 +140,19 @@ class Snapshot:
         if self._done:
             return self.stats
         try:
+            self._frozen.send({"do": "publish"})
             done = self._frozen.receive()["done"]
         except BaseException:
             self.cancel()
             raise
-        for name, value in done.items():
-            setattr(self.stats, name, value)
+        self._frozen.note(done)
         self._done = True
         self._frozen.end(reuse=True)
         return self.stats
 
     def cancel(self) -> None:
         """Give the image up: no file appears. Does nothing after `wait`."""
-        if not self._done:
+        if not self._done and not self._frozen.foreign:
             self._frozen.end(reuse=False)
             self._remove()
 

@@ -1,0 +1,73 @@
+"""Cuts of the same memory, one after the other, each of which copies only what was written since the one before.
+
+What was copied stays protected. The first store to it afterwards is a fault that releases its page, so that at the next cut exactly the
+pages that were written (or lost their protection in any other way) are found without it. A page that is seen protected after the last
+protecting ioctl of a cut was protected since it was copied: it is what it was.
+"""
+
+import time
+from collections.abc import Sequence
+
+from breakcow.agent.abi import PAGE
+
+from .cut import HUGE, Cut, Memory, Save
+from .errors import SnapshotError
+from .layout import BLOCK
+from .pagemap import Range
+
+ROUNDS = 100  # that a cut is tried while pages go on losing their protection
+
+
+class Increments(Cut):
+    """After `register`, each `freeze` is a cut, and `step` copies what it needs. `changed` is what that is, as ranges."""
+
+    def __init__(self, memory: Memory, ranges: Sequence[Range], save: Save) -> None:
+        super().__init__(memory, ranges, save)
+        self.changed: list[Range] = []
+        self._expected = self._run = 0
+
+    def freeze(self) -> None:
+        """Protect all that is not protected; the image is the memory at the return of this. Answers no fault."""
+        begin = time.perf_counter()
+        changed: list[Range] = []
+        for _ in range(ROUNDS):
+            found = self._unprotected()
+            if not found:
+                break
+            for start, end in found:
+                self.protect(start, end)
+            changed += found
+        else:
+            raise SnapshotError(
+                "the memory loses its write-protection as fast as it gets it: it is discarded, moved or merged all the time"
+            )
+        self.tally.freeze = time.perf_counter() - begin
+        self.changed = joined(changed)
+        self.divide(self.changed)
+
+    def let_go(self, start: int, end: int) -> None:
+        """It stays protected, to tell the next cut that it has not changed."""
+
+    def window(self, address: int) -> Range:
+        """The page of a store, or its huge page; more of them if stores follow one another, as they then probably do."""
+        page = address // PAGE * PAGE
+        huge = page // HUGE * HUGE
+        if self.tally.huge and list(self.scan.huge(huge, huge + HUGE)) == [(huge, huge + HUGE)]:
+            return huge, huge + HUGE
+        self._run = min(2 * self._run, BLOCK) if page == self._expected else PAGE
+        self._expected = page + self._run
+        return page, min(self._expected, next(end for start, end in self.ranges if start <= page < end))
+
+    def _unprotected(self) -> list[Range]:
+        return [found for start, end in self.ranges for found in self.scan.unprotected(start, end)]
+
+
+def joined(ranges: list[Range]) -> list[Range]:
+    """The same addresses as ranges in order that neither meet nor overlap."""
+    found: list[Range] = []
+    for start, end in sorted(ranges):
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(end, found[-1][1])
+        else:
+            found.append((start, end))
+    return found

@@ -1,0 +1,221 @@
+"""Whatever ends in the middle of a snapshot: the program goes on, no file has the final name, nothing hangs, nothing is left behind."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+import breakcow
+from breakcow.snapshots import link
+from breakcow.snapshots.errors import SnapshotError
+
+from .writers import Writer, private
+
+
+def helper(snapshot: object) -> int:
+    """The process that copies for a snapshot."""
+    copier = snapshot._frozen.copier  # type: ignore[attr-defined]
+    assert copier
+    return int(copier.process.pid)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_copier_killed_at_any_moment(seed: int, tmp_path: Path) -> None:
+    cells = private(32 << 20)
+    cells[:] = 0
+    writer = Writer(cells, seed)
+    writer.start()
+    try:
+        order = random.Random(seed)
+        for number in range(10):
+            to = tmp_path / f"{number}"
+            snapshot = breakcow.snapshot(cells, to=to)
+            time.sleep(order.random() * 0.03)
+            os.kill(helper(snapshot), signal.SIGKILL)
+            try:
+                snapshot.wait()
+            except SnapshotError as error:
+                assert str(error) == link.GONE
+                assert not to.exists()
+            else:
+                breakcow.load(to)
+            before = writer.number
+            deadline = time.monotonic() + 30
+            while writer.number == before:
+                assert time.monotonic() < deadline, "the writer hangs"
+                time.sleep(0.001)
+    finally:
+        writer.stop()
+    assert not [file for file in tmp_path.iterdir() if file.name.startswith(".")]
+
+
+def test_the_copier_killed_before_it_froze_anything(tmp_path: Path) -> None:
+    cells = private(1 << 20)
+    with breakcow.snapshot(cells, to=tmp_path / "a"):
+        pass
+    (idle,) = link._idle
+    idle.process.kill()
+    idle.process.wait()
+    with breakcow.snapshot(cells, to=tmp_path / "b"):
+        pass
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a", "b"]
+
+
+FULL_DISK = """
+    import sys, breakcow
+    import numpy as np
+    cells = np.ones(4 << 20)
+    try:
+        with breakcow.snapshot(cells, to=sys.argv[1] + "/x"):
+            cells[:] = 2
+    except breakcow.snapshots.errors.SnapshotError as error:
+        print(error)
+    assert cells.min() == 2
+    with breakcow.snapshot(cells[:1000], to=sys.argv[1] + "/y"):
+        pass
+    import os
+    print(os.listdir(sys.argv[1]))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small file system is mounted by root alone")
+def test_a_disk_that_is_full(tmp_path: Path) -> None:
+    script = 'mount -t tmpfs -o size=4m none "$3" && exec "$1" -c "$2" "$3"'
+    command = ["unshare", "--mount", "sh", "-c", script, "sh", sys.executable, textwrap.dedent(FULL_DISK), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert done.stdout.splitlines() == ["the image cannot be written: No space left on device", "['y']"], done.stderr
+
+
+def test_a_file_that_may_not_grow(tmp_path: Path) -> None:
+    """RLIMIT_FSIZE makes the file fail before anything is frozen."""
+    code = """
+        import resource, signal, sys, breakcow
+        import numpy as np
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5 << 20, 5 << 20))
+        cells = np.ones(4 << 20)
+        try:
+            with breakcow.snapshot(cells, to=sys.argv[1]):
+                cells[:] = 2
+        except breakcow.snapshots.errors.SnapshotError as error:
+            print(error)
+        cells[:] = 3
+        with breakcow.snapshot(cells[:1000], to=sys.argv[1] + "2"):
+            pass
+    """
+    done = python(code, str(tmp_path / "x"))
+    assert done.stdout.strip() == "the image cannot be written: File too large"
+    assert [file.name for file in tmp_path.iterdir()] == ["x2"]
+
+
+def test_memory_that_is_unmapped_meanwhile(tmp_path: Path) -> None:
+    code = """
+        import ctypes, sys, breakcow
+        from breakcow.agent import abi
+        at = abi.syscall(abi.MMAP, 0, 64 << 20, 3, 0x22, -1, 0)
+        ctypes.memset(at, 1, 64 << 20)
+        memory = (ctypes.c_char * (64 << 20)).from_address(at)
+        try:
+            with breakcow.snapshot(memory, to=sys.argv[1]):
+                abi.syscall(abi.MUNMAP, at + (32 << 20), 32 << 20)
+        except breakcow.snapshots.errors.SnapshotError as error:
+            print(error)
+    """
+    done = python(code, str(tmp_path / "x"))
+    assert "it was unmapped" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_interpreter_ends_in_the_middle(tmp_path: Path) -> None:
+    code = """
+        import sys, numpy as np, breakcow
+        cells = np.ones(8 << 20)
+        s = breakcow.snapshot(cells, to=sys.argv[1])
+        cells[:] = 2
+        print(s._frozen.copier.process.pid)
+    """
+    done = python(code, str(tmp_path / "x"))
+    assert list(tmp_path.iterdir()) == []
+    assert not Path(f"/proc/{done.stdout.strip()}").exists()
+
+
+def test_the_program_is_killed_in_the_middle(tmp_path: Path) -> None:
+    code = """
+        import os, signal, sys, numpy as np, breakcow
+        cells = np.ones(8 << 20)
+        s = breakcow.snapshot(cells, to=sys.argv[1])
+        print(s._frozen.copier.process.pid, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    done = python(code, str(tmp_path / "x"), status=-signal.SIGKILL)
+    copier = Path(f"/proc/{done.stdout.strip()}")
+    deadline = time.monotonic() + 30
+    while copier.exists() and copier.joinpath("stat").read_text().split()[2] != "Z":
+        assert time.monotonic() < deadline, "the copier outlives its program"
+        time.sleep(0.01)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_control_c(tmp_path: Path) -> None:
+    code = """
+        import os, signal, sys, numpy as np, breakcow
+        cells = np.ones(8 << 20)
+        try:
+            with breakcow.snapshot(cells, to=sys.argv[1]):
+                cells[::512] = 2
+                os.killpg(0, signal.SIGINT)
+                cells[::256] = 3
+        except KeyboardInterrupt:
+            print("interrupted")
+        with breakcow.snapshot(cells, to=sys.argv[1]):
+            pass
+    """
+    done = python(code, str(tmp_path / "x"), start_new_session=True)
+    assert done.stdout.strip() == "interrupted"
+    assert [file.name for file in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_child_of_a_fork_takes_its_own_snapshots(tmp_path: Path) -> None:
+    code = """
+        import os, sys, numpy as np, breakcow
+        cells = np.ones(1 << 20)
+        with breakcow.snapshot(cells, to=sys.argv[1] + "a"):
+            pass
+        with breakcow.snapshot(cells, to=sys.argv[1] + "b") as s:
+            child = os.fork()
+            cells[:] = 2 if child else 3
+            if not child:
+                try:
+                    s.wait()
+                except breakcow.snapshots.errors.SnapshotError as error:
+                    print(error, flush=True)
+                with breakcow.snapshot(cells, to=sys.argv[1] + "c"):
+                    cells[:] = 4
+                os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        for name, value in zip("abc", (1, 1, 3)):
+            assert (breakcow.load(sys.argv[1] + name)[0] == value).all(), name
+    """
+    done = python(code, str(tmp_path / "x"))
+    assert "forked" in done.stdout
+
+
+def test_an_exception_in_the_block_gives_the_image_up(tmp_path: Path) -> None:
+    cells = private(1 << 20)
+    with pytest.raises(ZeroDivisionError), breakcow.snapshot(cells, to=tmp_path / "x"):
+        cells[0] = 1 // 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def python(code: str, *arguments: str, status: int = 0, start_new_session: bool = False) -> "subprocess.CompletedProcess[str]":
+    """Run a program of its own."""
+    command = [sys.executable, "-c", textwrap.dedent(code), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, start_new_session=start_new_session, check=False)
+    assert done.returncode == status, done.stderr
+    return done
