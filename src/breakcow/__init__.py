@@ -6,9 +6,9 @@ Beside that question, live snapshots of a program's memory: `snapshot`, `series`
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["load", "series", "snapshot", "track"]
+__all__ = ["SnapshotError", "load", "series", "snapshot", "track"]
 
-_PLACES = {"snapshot": "api", "series": "api", "track": "api", "load": "image"}
+_PLACES = {"snapshot": "api", "series": "api", "track": "api", "load": "image", "SnapshotError": "errors"}
 
 
 def __getattr__(name: str) -> Any:

@@ -62,6 +62,7 @@ COMMANDS = {  # what each is for, and examples
             "breakcow bench --compare A.json B.json",
         ),
     ),
+    "snapshot": ("Save the memory of a process as it is at one instant, while it runs on.", ()),  # as kernels
     "doctor": ("Say what this machine can run and what it lacks.", ("breakcow doctor",)),
     "kernels": ("Fetch, build, list and remove kernels for the virtual machine.", ()),  # an application of its own, with its own examples
 }

@@ -5,8 +5,11 @@ pages that were written (or lost their protection in any other way) are found wi
 protecting ioctl of a cut was protected since it was copied: it is what it was.
 """
 
+import os
+import select
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from breakcow.agent.abi import PAGE
 
@@ -60,6 +63,21 @@ class Increments(Cut):
 
     def _unprotected(self) -> list[Range]:
         return [found for start, end in self.ranges for found in self.scan.unprotected(start, end)]
+
+
+def meanwhile(cut: Cut, work: Callable[[], None]) -> None:
+    """Do what takes long, as fsync(2), while the stores to what stays protected are answered. Raises what the work raises."""
+    ended = os.eventfd(0, os.EFD_CLOEXEC)
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(work)
+        future.add_done_callback(lambda _: os.eventfd_write(ended, 1))
+        poll = select.poll()
+        poll.register(ended, select.POLLIN)
+        poll.register(cut.memory.uffd, select.POLLIN)
+        while ended not in [fd for fd, _ in poll.poll()]:
+            cut.answer()
+    os.close(ended)
+    future.result()
 
 
 def joined(ranges: list[Range]) -> list[Range]:

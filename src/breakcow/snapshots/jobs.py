@@ -10,7 +10,7 @@ from typing import Any
 from . import layout, wire
 from .cut import Cut, Memory
 from .errors import SnapshotError
-from .increments import Increments
+from .increments import Increments, meanwhile
 from .layout import Draft
 from .sink import Sink
 
@@ -107,7 +107,7 @@ def series(program: socket.socket, request: dict[str, Any], fds: list[int]) -> N
             draft = Draft(layout.aligned(end), cut.changed, request["said"] | {"whole": request["ranges"]}, bool(request["pack"]))
             sink = Sink(file, draft, request["strangers"], packer(request["pack"]))
             copy(program, cut)
-            sink.close()
+            meanwhile(cut, sink.close)
             if not end:
                 publish(request["temporary"], request["final"])
             end = draft.end

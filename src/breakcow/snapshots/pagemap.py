@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from breakcow.agent.abi import PAGE
 
 PAGEMAP_SCAN = 0xC0606610
-IS_WRITTEN, IS_PRESENT, IS_SWAPPED, IS_HUGE = 1 << 1, 1 << 3, 1 << 4, 1 << 6
+IS_WRITTEN, IS_FILE, IS_PRESENT, IS_SWAPPED, IS_HUGE = 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 6
 PM_SCAN_WP_MATCHING = 1 << 0
 REGIONS = 512  # as many as the kernel hands out at a time (pagemap_scan_init_bounce_buffer)
 Range = tuple[int, int]  # addresses: from, to
@@ -46,6 +46,10 @@ class Pagemap:
             at = last
         if at < end:
             yield at, end
+
+    def own(self, start: int, end: int) -> list[Range]:
+        """The ranges of pages that hold something that is in no file, in order."""
+        return list(self._ranges(start, end, IS_FILE, IS_FILE, IS_PRESENT | IS_SWAPPED))
 
     def huge(self, start: int, end: int) -> Iterator[Range]:
         """The ranges that huge pages map, in order."""
