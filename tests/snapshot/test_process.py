@@ -16,7 +16,9 @@ import pytest
 import breakcow
 from breakcow.snapshots.image import Image
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="another process is attached to by root alone, where kernel.yama.ptrace_scope is set")
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0, reason="another process is attached to by root alone, where kernel.yama.ptrace_scope is set"
+)
 
 WRITER = """
     import sys, threading, time
@@ -64,7 +66,9 @@ def running(code: str) -> Iterator["subprocess.Popen[str]"]:
 
 def command(*words: object, status: int = 0) -> "subprocess.CompletedProcess[str]":
     """Run breakcow snapshot."""
-    done = subprocess.run([sys.executable, "-m", "breakcow", "snapshot", *map(str, words)], capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "breakcow", "snapshot", *map(str, words)], capture_output=True, text=True, timeout=100, check=False
+    )
     assert done.returncode == status, done.stdout + done.stderr
     return done
 

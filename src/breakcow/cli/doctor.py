@@ -15,7 +15,7 @@ def doctor() -> int:
     from breakcow.report.terminal import Screen, write
 
     console = Screen()
-    for part in (_models, _host, _machines):
+    for part in (_models, _host, _snapshots, _machines):
         write(console, part())
     return OK
 
@@ -41,6 +41,20 @@ def _host() -> Iterator[Line]:
     lacks = {word: lacking for word, lacking in found.abilities.items() if lacking and word != "model-only"}
     yield from (_no(f"{word}: {lacking}") for word, lacking in lacks.items())
     yield from (Line(f"  note {note}") for note in found.notes)
+
+
+def _snapshots() -> Iterator[Line]:
+    """Whether live snapshots can be trusted here."""
+    from breakcow.snapshots import features
+
+    yield Line("snapshots: breakcow.snapshot(), breakcow snapshot PID", "title")
+    found = features.measured()
+    if lacking := features.lacking(found):
+        yield _no(f"no exact image can be had here: {lacking}")
+        return
+    yield _yes("exact: this kernel shows every page that lost its protection")
+    if found.mode == features.USER_MODE_ONLY:
+        yield _no(features.LIMITED)
 
 
 def _machines() -> Iterator[Line]:

@@ -81,11 +81,16 @@ def open_userfaultfd(flags: int = 0) -> tuple[int, str]:
     except PermissionError:
         pass
     try:
-        device = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
+        return _from_device(flags), FULL
     except OSError:
         return abi.syscall(abi.USERFAULTFD, flags | uffd.USER_MODE_ONLY), USER_MODE_ONLY
+
+
+def _from_device(flags: int) -> int:
+    """A userfaultfd from /dev/userfaultfd (since 6.1). Raises OSError."""
+    device = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
     try:
-        return fcntl.ioctl(device, USERFAULTFD_IOC_NEW, flags), FULL
+        return fcntl.ioctl(device, USERFAULTFD_IOC_NEW, flags)
     finally:
         os.close(device)
 

@@ -46,6 +46,15 @@ def strange(ranges: list[Range]) -> str:
     return ""
 
 
+def pinned(pid: int | str = "self") -> str:
+    """Why pinned memory forbids an image of this process, as a sentence; empty if none is pinned."""
+    with open(f"/proc/{pid}/status") as file:
+        size = next((line.split(None, 1)[1].strip() for line in file if line.startswith("VmPin:")), "0 kB")
+    if size == "0 kB":
+        return ""
+    return f"{size} of this process are pinned (VmPin: buffers of io_uring or RDMA): a device may write them past its page tables"
+
+
 def mergeable(ranges: list[Range], pid: int | str = "self") -> list[Range]:
     """What of the ranges KSM may merge (VmFlags "mg" of smaps)."""
     if not _ever_mergeable(pid):

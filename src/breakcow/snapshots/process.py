@@ -71,6 +71,8 @@ class Process:
         with stopped(self.pid) as process:
             begin = time.perf_counter()
             self.extent = self._look()
+            if why := maps.pinned(self.pid):
+                raise SnapshotError(why)
             cut = self._cut or Increments(Memory(self._userfaultfd(process), self.mem, self.pagemap), [], self._save)
             self._cut, cut.ranges = cut, self.extent.watched
             self._keep_apart(process)

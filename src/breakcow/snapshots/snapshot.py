@@ -58,7 +58,7 @@ class Frozen:
         self.ranges = page_ranges(shapes)
         if not self.ranges:
             raise SnapshotError("there is nothing to take a snapshot of: the buffers are empty")
-        if why := maps.strange(self.ranges):
+        if why := maps.strange(self.ranges) or maps.pinned():
             raise SnapshotError(why)
         self.copier = link.take()
         self.apart = Apart(self.ranges)
