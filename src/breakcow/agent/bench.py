@@ -48,10 +48,6 @@ class Bench:
         self.timer = Timer()
         self.ksmd = Ksmd()
 
-    def close(self) -> None:
-        """Release what is held."""
-        self.ksmd.close()
-
     def merge(self) -> Sample:
         """From MADV_MERGEABLE to the end of the second full scan, of equal pages."""
         with self._filled() as region:
@@ -99,7 +95,8 @@ class Bench:
 
     def cow_unmerged(self) -> Sample:
         """The same stores to pages that are not merged: no fault at all."""
-        with self._pairs() as region:
+        with Region(COW_PAGES * PAGE) as region:
+            region.fill()
             return self._store_to_every_second(region)
 
     def cow_forked(self) -> Sample:
@@ -128,17 +125,13 @@ class Bench:
             region.fill()
             _register(fd, region)
             uffd.protect(fd, region.start, region.size)
-            self.timer.start()
-            stride(region.start, PAGE, EVENTS, FILL)
-            return self.timer.stop(), EVENTS
+            return stride(region.start, PAGE, EVENTS, FILL), EVENTS
 
     def wp_async(self) -> Sample:
         """A store to each page that is protected with WP_ASYNC: a fault that the kernel resolves by itself."""
         with self._filled() as region, _registered(region, probe.WP_ASYNC) as fd:
             uffd.protect(fd, region.start, region.size)
-            self.timer.start()
-            stride(region.start, PAGE, region.pages, FILL)
-            return self.timer.stop(), region.pages
+            return stride(region.start, PAGE, region.pages, FILL), region.pages
 
     def pagemap_scan(self) -> Sample:
         """PAGEMAP_SCAN that finds the written pages, every second one, and protects them again."""
@@ -186,9 +179,7 @@ class Bench:
             yield region
 
     def _store_to_every_second(self, region: Region) -> Sample:
-        self.timer.start()
-        stride(region.start, 2 * PAGE, COW_PAGES // 2, ord("-"))
-        return self.timer.stop(), COW_PAGES // 2
+        return stride(region.start, 2 * PAGE, COW_PAGES // 2, ord("-")), COW_PAGES // 2
 
 
 BENCHMARKS: dict[str, tuple[Callable[[Bench], Sample], tuple[str, ...]]] = {  # name -> what takes a sample, what it needs of the kernel
@@ -221,18 +212,15 @@ def bench(request: object, say: Callable[[Json], None]) -> None:
             say({"skip": {"name": name, "why": why}})
     usable = [name for name in names if not lacks[name]]
     benchmarks = Bench(mib)
-    try:
-        for number in range(repeats):
-            for name in list(usable):
-                try:
-                    nanoseconds, amount = BENCHMARKS[name][0](benchmarks)
-                except BenchError as error:
-                    usable.remove(name)
-                    say({"skip": {"name": name, "why": str(error)}})
-                else:
-                    say({"sample": {"name": name, "round": number, "nanoseconds": nanoseconds, "amount": amount}})
-    finally:
-        benchmarks.close()
+    for number in range(repeats):
+        for name in list(usable):
+            try:
+                nanoseconds, amount = BENCHMARKS[name][0](benchmarks)
+            except BenchError as error:
+                usable.remove(name)
+                say({"skip": {"name": name, "why": str(error)}})
+            else:
+                say({"sample": {"name": name, "round": number, "nanoseconds": nanoseconds, "amount": amount}})
     say({"done": True})
 
 

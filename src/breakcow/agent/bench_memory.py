@@ -1,5 +1,6 @@
 """Memory that benchmarks work on, and the ksmd that merges it."""
 
+import contextlib
 import ctypes
 import os
 import time
@@ -66,12 +67,7 @@ class Ksmd:
     """ksmd, running on other CPUs than this process where there are some. Call `reset` before each use."""
 
     def __init__(self) -> None:
-        self._full_scans = os.open(f"{ksm.DIRECTORY}/full_scans", os.O_RDONLY | os.O_CLOEXEC)
         self._alone = len(os.sched_getaffinity(0) | os.sched_getaffinity(ksm.find())) == 1
-
-    def close(self) -> None:
-        """Release the file."""
-        os.close(self._full_scans)
 
     def reset(self) -> None:
         """Nothing is merged, ksmd is stopped, and will not pause when it starts."""
@@ -85,23 +81,22 @@ class Ksmd:
         """MADV_MERGEABLE, start ksmd, and wait for two full scans; it goes on scanning."""
         region.advise(abi.MADV_MERGEABLE)
         ksm.write("run", 1)
-        last = self._scans() + 2
+        last = ksm.read("full_scans") + 2
         end = time.monotonic() + LIMIT_SECONDS
-        while self._scans() < last:
+        while ksm.read("full_scans") < last:
             if self._alone:
                 time.sleep(0.001)  # on a single CPU whoever asks again and again keeps ksmd from it
             if time.monotonic() > end:
                 raise BenchError(f"ksmd made no two scans of {region.size >> 20} MiB in {LIMIT_SECONDS} s")
 
-    def _scans(self) -> int:
-        return int(os.pread(self._full_scans, 32, 0))
-
 
 def pin() -> None:
     """This process to the last CPU that it may use, ksmd to the others if there are others, and both before everybody else's work."""
-    cpus = sorted(os.sched_getaffinity(0))
     ksmd = ksm.find()
+    cpus = sorted(os.sched_getaffinity(0) | os.sched_getaffinity(ksmd))  # all, also where both have been pinned before
     os.sched_setaffinity(ksmd, set(cpus[:-1]) or set(cpus))
     os.sched_setaffinity(0, {cpus[-1]})
     for pid in (0, ksmd):
         os.setpriority(os.PRIO_PROCESS, pid, HIGHEST)
+    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as group:  # among sessions, where those share the CPU first
+        group.write(str(HIGHEST))
