@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -124,6 +125,34 @@ def test_a_protection_that_goes_missing_is_broken() -> None:
     assert code == 1
     assert "broken" in out.splitlines()[0]
     assert "protect-traps-every-write is broken: process " in out
+
+
+@on_host
+def test_an_event_of_a_stranger_is_an_event_without_a_write() -> None:
+    def touch(pid: int) -> None:
+        for first, end in areas(pid):
+            with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+                for address in range(first + 1024, end, abi.PAGE):
+                    byte = bytearray(os.pread(memory.fileno(), 1, address).ljust(1))  # what is there already: only the event is wrong
+                    iovecs = bytearray(struct.pack("<QQQQ", abi.address_of(byte), 1, address, 1))
+                    at = abi.address_of(iovecs)
+                    abi.syscall(abi.PROCESS_VM_WRITEV, pid, at, 1, at + 16, 1, 0)
+
+    with start("--seconds", "20", "--seed", "2") as process:
+        code, out = until_the_end(process, touch)
+    assert code == 1
+    assert "no-event-without-a-write is broken: process " in out
+
+
+@on_host
+def test_a_process_that_is_killed_by_a_fault_is_broken() -> None:
+    with start("--seconds", "4", "--seed", "1") as process:
+        while len(pids := [pid for pid in children(process.pid) if areas(pid)]) < 4:
+            pass
+        os.kill(pids[0], signal.SIGSEGV)
+        out, _ = process.communicate()
+    assert process.returncode == 1
+    assert "killed by SIGSEGV" in out
 
 
 @on_host
