@@ -290,6 +290,8 @@ class Stress:
     def _bury(self, pid: int, status: int) -> None:
         """A process has ended: its slot is free."""
         slot = next((slot for slot in range(self.slots.number) if self.slots.get(slot, PID) == pid), None)
+        if slot is None and self.slots.view[STOP]:
+            return  # killed before it had begun
         if slot is None:
             raise StressError(f"process {pid} died before it had begun, with status {status}")
         if os.WIFSIGNALED(status) and os.WTERMSIG(status) != signal.SIGKILL:
