@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+LEAST_MEMORY = 768  # MiB of a VM: a kernel with less than 512 turns huge pages off (mm/huge_memory.c: hugepage_init)
+
 if TYPE_CHECKING:
     from breakcow.bench.figures import Report
     from breakcow.bench.run import Sample
@@ -97,7 +99,7 @@ def _one(name: str, names: Sequence[str], warmup: int, repeats: int, mib: int) -
             print(f"\r{name}: round {sample.round + 1} of {warmup + repeats}, {sample.name:20}", end="", file=sys.stderr, flush=True)
 
     try:
-        with backends.kernel(name, mention) as kernel:
+        with backends.kernel(name, mention, memory=LEAST_MEMORY + 4 * mib) as kernel:
             return run(kernel, names, warmup, repeats, mib, show)
     finally:
         if sys.stderr.isatty():

@@ -81,12 +81,15 @@ def _expand(word: str) -> tuple[str, ...]:
     raise UnknownBackendError(f"nothing called {word!r} runs tests: {hint}")
 
 
-def kernel(name: str, notice: Callable[[str], None]) -> Kernel:
-    """The real kernel of that name. notice: is told what people should know meanwhile. Raises UnavailableError, LostBackend."""
+def kernel(name: str, notice: Callable[[str], None], memory: int = 256) -> Kernel:
+    """The real kernel of that name. notice: is told what people should know meanwhile. memory: of a VM, in MiB.
+
+    Raises UnavailableError, LostBackend.
+    """
     if name == "host":
         from breakcow.backend.host import HostBackend
 
         return HostBackend(notice)
     from breakcow.backend.vm import VmBackend
 
-    return VmBackend(name.removeprefix("vm:"), notice)
+    return VmBackend(name.removeprefix("vm:"), notice, memory=memory)
