@@ -227,3 +227,16 @@ def test_ctrl_c_ends_with_a_summary_of_what_was_done(folder: Path, jobs: str) ->
     assert (process.returncode, err) == (130, "")
     assert out.endswith("interrupted: this is what was done until then\n")
     assert "model:5.10 (5.10.223): " in out
+
+
+def test_a_picture_of_one_small_search_and_of_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "states.html"
+    small = ("explore", "--kernel", "6.1", "--pages", "1", "--operations", "write,read", "--depth", "2", "--graph", file)
+    done = breakcow(*small)
+    assert done.returncode == 0, done.stderr
+    assert "6.1: 4 states" in file.read_text()
+    many = breakcow("explore", "--graph", file)
+    assert (many.returncode, many.stderr) == (2, "breakcow: --graph draws one search: give --operations, or --kinds all\n")
+    large = breakcow("explore", "--kinds", "all", "--graph", file)
+    assert large.returncode == 2
+    assert "more than 400 states" in large.stderr

@@ -1,13 +1,10 @@
 """The page in Chromium: it is opened from a file and clicked through, by mouse and by keys, on a desk, on a phone, and in the dark."""
 
 import json
-from collections.abc import Iterator
 from itertools import pairwise
-from shutil import which
-from typing import Any
 
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -17,54 +14,13 @@ from breakcow.suite.corpus import select
 from breakcow.suite.record import VERDICTS, Record
 from breakcow.suite.run import run
 from breakcow.suite.trial import trial
+from report.chromium import FAINT, NEEDS_CHROMIUM, log, look
 from report.samples import EACH, EVIL, TEXT, sample
 
-pytestmark = pytest.mark.skipif(
-    not (which("chromium") and which("chromedriver")), reason="needs Chromium and its driver: apt-get install chromium chromium-driver"
-)
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+pytestmark = NEEDS_CHROMIUM
 REAL = ("ksm/unmerge-uffd-wp", "uffd/protect-blocks-store", "cow/no-reuse-while-shared")
 MARKUP = "<script>alert(1)</script></pre></style><img src=http://192.0.2.1/x onerror=alert(1)>"
 SHOWN = "\\x1b]0;owned\\x07 # SKIP <b>&\\n"  # EVIL made harmless, in one line
-FAINT = """
-    const context = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
-    const rgba = colour => {
-        context.clearRect(0, 0, 1, 1);
-        context.fillStyle = colour;
-        context.fillRect(0, 0, 1, 1);
-        return context.getImageData(0, 0, 1, 1).data;
-    };
-    const behind = element => {
-        for (let at = element; at; at = at.parentElement) {
-            const colour = rgba(getComputedStyle(at).backgroundColor);
-            if (colour[3] === 255) return colour;
-        }
-        throw new Error("nothing behind " + element.outerHTML);
-    };
-    const light = colour => [0.2126, 0.7152, 0.0722].reduce((sum, weight, n) => {
-        const part = colour[n] / 255;
-        return sum + weight * (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
-    }, 0);
-    const contrast = element => {
-        let ink = rgba(getComputedStyle(element).color), paper = behind(element), opacity = 1;
-        for (let at = element; at; at = at.parentElement) opacity *= getComputedStyle(at).opacity;
-        ink = [0, 1, 2].map(n => ink[n] * opacity + paper[n] * (1 - opacity));
-        const [low, high] = [light(ink), light(paper)].sort((a, b) => a - b);
-        return (high + 0.05) / (low + 0.05);
-    };
-    const own = element => [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim());
-    const shown = [...document.body.querySelectorAll("*")].filter(element => element.checkVisibility() && own(element));
-    return [shown.length, shown.filter(element => contrast(element) < 4.5).map(element => contrast(element) + " " + element.outerHTML)];
-"""
 
 
 @pytest.fixture(scope="module")
@@ -75,18 +31,6 @@ def records() -> list[Record]:
     assert {record.test.partition("[")[0] for record in ran} == set(REAL)
     evil = sample("broken", MARKUP + EVIL, "host", "cow/evil", text=TEXT.replace("unshares.", MARKUP), console=MARKUP + EVIL)
     return [*ran, *(sample(each.verdict, each.why, "host", f"each/{each.verdict}") for each in EACH), evil]
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    """A browser with a profile of its own."""
-    options = ChromeOptions()
-    options.binary_location = which("chromium") or ""
-    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
-    with Chrome(options, ChromeService(which("chromedriver"))) as driver:
-        yield driver
 
 
 @pytest.fixture(scope="module")
@@ -104,13 +48,6 @@ def browser(driver: Chrome, address: str) -> Chrome:
     driver.get("about:blank")
     driver.get(address)
     return driver
-
-
-def look(browser: Chrome, width: int, scheme: str) -> None:
-    """Make the window `width` CSS pixels wide and the system "light" or "dark"."""
-    metrics = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
 
 
 def links(browser: Chrome) -> dict[str, WebElement]:
@@ -230,12 +167,6 @@ def test_nothing_is_fetched_and_nothing_is_complained_of(browser: Chrome, addres
     assert asked == [address]
     assert browser.execute_script("return performance.getEntriesByType('resource').length") == 0
     assert log(browser, "browser") == []
-
-
-def log(browser: Chrome, kind: str) -> list[dict[str, Any]]:
-    """What the browser logged since this was last asked."""
-    entries: list[dict[str, Any]] = browser.get_log(kind)  # type: ignore[no-untyped-call]
-    return entries
 
 
 @pytest.mark.parametrize("name", [None, "known: ksm/unmerge-uffd-wp on model:6.1", "broken: cow/evil on host"])

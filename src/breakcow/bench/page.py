@@ -5,7 +5,7 @@ from importlib.resources import files
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from breakcow.bench.figures import KINDS, Figure, Report
-from breakcow.report.html import POLICY
+from breakcow.report.markup import POLICY
 from breakcow.report.printable import printable
 
 WIDTH, HEIGHT = 480, 22

@@ -36,6 +36,7 @@ def explore(
     confirm: str = "",
     out: Path | None = None,
     json: Path | None = None,
+    graph: Path | None = None,
 ) -> int:
     """Explore every program up to a bound on the specification, and print the shortest that breaks each promise.
 
@@ -80,6 +81,8 @@ def explore(
         Write each program as a litmus test to this folder.
     json
         Write what was searched and found to this file.
+    graph
+        Draw the states and the steps between them to this file, as a page to walk through. For one search of some hundred states.
     """
     from breakcow.cli.say import BROKEN, OK, WrongUseError, complain
     from breakcow.explore.bound import MOST_CONTENTS, MOST_PAGES, MOST_PROCESSES, Bound
@@ -96,6 +99,8 @@ def explore(
     profile = _profile(kernel, behaviour)
     bound = Bound(processes, pages, mappings, contents, depth)
     survey = Survey(profile, _bounds(bound, operations, kinds))
+    if graph:
+        _draw(graph, survey, _picked(promise), not no_symmetry)
     limits = Limits(_picked(promise), not no_symmetry, jobs, memory << 30, states, time.monotonic() + seconds)
     progress = _Progress()
     interrupted = False
@@ -174,6 +179,22 @@ def _bounds(bound: "Bound", operations: tuple[str, ...], number: str) -> "list[B
     if not number.isdigit() or not 1 <= int(number) <= len(kinds()):
         raise WrongUseError(f"--kinds {number}: a number from 1 to {len(kinds())}, or all")
     return [replace(bound, operations=mixture) for mixture in mixtures(int(number))]
+
+
+def _draw(file: Path, survey: "Survey", picked: int, symmetric: bool) -> None:
+    """Write the picture. Raises WrongUseError."""
+    from breakcow.cli.say import WrongUseError
+    from breakcow.explore.graph import TooManyStatesError, graph
+    from breakcow.explore.survey import alone
+    from breakcow.report.graph import page
+
+    if len(survey.planned) > 1:
+        raise WrongUseError("--graph draws one search: give --operations, or --kinds all")
+    try:
+        drawn = graph(survey.profile, alone(survey.planned[0]), picked, symmetric)
+    except TooManyStatesError as error:
+        raise WrongUseError(f"--graph: {error}") from None
+    file.write_text(page(drawn), encoding="utf-8")
 
 
 def _print(survey: "Survey", on: str) -> dict[str, str]:

@@ -7,29 +7,13 @@ import numpy as np
 
 from breakcow.explore import compiled, packing
 from breakcow.explore.bound import Operation, kinds
+from breakcow.explore.program import PAGES, PROCESSES, Taken, memory, start, take
 from breakcow.explore.search import Find, Search, SearchError
 from breakcow.litmus.syntax import Atom, Expect, PageRef, Step, Test
 from breakcow.mm.actions import VERBS
-from breakcow.mm.flags import BLOCKED, OK, SIGBUS, SIGSEGV, ZERO_PAGE
-from breakcow.mm.ghost import follow
+from breakcow.mm.flags import ZERO_PAGE
 from breakcow.mm.promises import PROMISES, broken, broken_on_page
 from breakcow.mm.schema import State, dtype
-from breakcow.mm.step import boot, step
-
-PAGES = ("x", "y", "z", "w")
-PROCESSES = ("A", "B", "C")
-ERRNOS = {5: "EIO", 2: "ENOENT", 12: "ENOMEM", 14: "EFAULT", 16: "EBUSY", 22: "EINVAL", 3: "ESRCH"}
-SIGNALS = {BLOCKED: "blocked", SIGBUS: "SIGBUS", SIGSEGV: "SIGSEGV", OK: "ok"}
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """One step of a program: the operation, the kernel's choices in it, what it gave, and what a load gave."""
-
-    operation: Operation
-    choices: int
-    result: int
-    value: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,39 +52,20 @@ def counterexample(search: Search, find: Find) -> Counterexample:
 def _replay(search: Search, path: list[tuple[Operation, int]]) -> tuple[tuple[Taken, ...], State]:
     """The steps in names that stay, and the state after the last. A normal state renames contents: each is found by what it leads to."""
     normal = _Normal(search)
-    state = _start(search)
+    state = start(search.bound, search.profile)
     steps = []
     for operation, choices in path:
         wanted = normal.after(operation, choices)
         for content in range(search.bound.contents + 1) if operation.content else (operation.argument,):
             candidate = state.copy()
-            value = _take(candidate, operation, content, choices)
+            taken = take(candidate, operation, content, choices)
             if normal.hash_of(candidate) == wanted:
                 break
         else:
             raise SearchError(f"no content leads where {VERBS[operation.verb].name} led the search")
         state = candidate
-        named = Operation(operation.verb, operation.process, operation.page, operation.pages, content, 0)
-        steps.append(Taken(named, choices, state.step.result, value))
+        steps.append(taken)
     return tuple(steps), state
-
-
-def _start(search: Search) -> State:
-    state = State(search.bound.state, search.profile)
-    for v, area in enumerate(search.bound.areas):
-        state.vma[0, v].area = area
-    boot(state)
-    return state
-
-
-def _take(state: State, operation: Operation, argument: int, choices: int) -> int:
-    """Take one step; what a load gave."""
-    action = (operation.verb, operation.process, operation.page, operation.pages, argument)
-    state.step.choices = choices
-    step(state, *action)
-    value: int = state.step.value
-    follow(state, *action)
-    return value
 
 
 class _Normal:
@@ -113,7 +78,7 @@ class _Normal:
         self.other: Any = self.work.copy()
         self.other_raw = self.other.view(np.int64).reshape(1, -1)
         self.packed = np.zeros((1, packing.words(search.bound.state, search.bound.contents)), np.int64)
-        compiled.fill(self.work[0], _start(search))
+        compiled.fill(self.work[0], start(search.bound, search.profile))
         self.rules.start(self.work, self.raw, self.packed, self.symmetric)
 
     def after(self, operation: Operation, choices: int) -> int:
@@ -137,26 +102,13 @@ class _Normal:
 def _test(search: Search, promises: tuple[str, ...], steps: tuple[Taken, ...], places: tuple[tuple[int, int], ...], state: State) -> Test:
     """The litmus test, without a name: each outcome stated, the promise as a claim."""
     broken_by = [f"{words} (promise {name})" for name, words in PROMISES if name in promises]
-    body: list[Step | Expect] = [_step(taken) for taken in steps]
-    body += _claims(promises, places, state)
-    pages = PAGES[: search.bound.pages]
-    memory: dict[int, tuple[str, ...]] = {}
-    for page, area in zip(pages, search.bound.areas, strict=True):
-        memory[area] = (*memory.get(area, ()), page)
+    body: list[Step | Expect] = [taken.written for taken in steps]
+    body += claims(promises, places, state)
     description = f"Found by exploring the rules of {search.profile.name}: {'; '.join(broken_by)}."
-    return Test("", description, (), tuple(memory.values()), tuple(body))
+    return Test("", description, (), memory(search.bound), tuple(body))
 
 
-def _step(taken: Taken) -> Step:
-    operation = taken.operation
-    verb = VERBS[operation.verb]
-    process = "-" if verb.kernel else PROCESSES[operation.process]
-    pages = PAGES[operation.page : operation.page + operation.pages]
-    outcome = SIGNALS.get(taken.result) or ERRNOS[-taken.result]
-    return Step(process, verb.name, pages, operation.argument, outcome)
-
-
-def _claims(promises: tuple[str, ...], places: tuple[tuple[int, int], ...], state: State) -> list[Expect]:
+def claims(promises: tuple[str, ...], places: tuple[tuple[int, int], ...], state: State) -> list[Expect]:
     """What the promises say of the pages where they are broken, where the language has a word for it."""
     lines = []
     for p, v in places:

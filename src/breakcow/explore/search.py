@@ -12,11 +12,11 @@ import numpy.typing as npt
 from breakcow.explore import compiled, packing
 from breakcow.explore.bound import Bound, Operation, operations
 from breakcow.explore.expand import FINDS, FOUND, KINDS, LOST, PROMISES_CHECKED, TRANSITIONS
+from breakcow.explore.program import start
 from breakcow.kernel import Profile
 from breakcow.mm.actions import VERBS
 from breakcow.mm.promises import PROMISES
-from breakcow.mm.schema import State, dtype
-from breakcow.mm.step import boot
+from breakcow.mm.schema import dtype
 
 Array = npt.NDArray[np.int64]
 BLOCK = 2048  # successors that are made before they are looked up
@@ -132,11 +132,7 @@ class Search:
 
     def _begin(self) -> None:
         scratch = Scratch(self)
-        state = State(self.bound.state, self.profile)
-        for v, area in enumerate(self.bound.areas):
-            state.vma[0, v].area = area
-        boot(state)
-        compiled.fill(scratch.work[0], state)
+        compiled.fill(scratch.work[0], start(self.bound, self.profile))
         first = np.zeros((1, packing.words(self.bound.state, self.bound.contents)), np.int64)
         number = self.rules.start(scratch.work, scratch.raw, first, self.symmetric)
         self._table[number & len(self._table) - 1] = number

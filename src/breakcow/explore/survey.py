@@ -65,22 +65,21 @@ class Survey:
 
 def prepare(survey: Survey) -> Iterator[str]:
     """Compile the rules for every size of state that the searches need; before each that is not in the cache, a sentence about it."""
-    for bound in {_alone(bound).state: bound for bound in survey.planned}.values():
-        alone = _alone(bound)
-        if not compiled.is_compiled(survey.profile, alone.state, alone.contents):
-            yield f"compiling the rules of {survey.profile.name} for {alone.processes} x {alone.pages} pages, once: about 20 s"
-            Search(survey.profile, replace(alone, depth=1)).run()
+    for bound in {one.state: one for one in map(alone, survey.planned)}.values():
+        if not compiled.is_compiled(survey.profile, bound.state, bound.contents):
+            yield f"compiling the rules of {survey.profile.name} for {bound.processes} x {bound.pages} pages, once: about 20 s"
+            Search(survey.profile, replace(bound, depth=1)).run()
 
 
-def _alone(bound: Bound) -> Bound:
-    """One process is enough where nothing forks."""
+def alone(bound: Bound) -> Bound:
+    """The bound that is searched: one process is enough where nothing forks."""
     return bound if "fork" in bound.operations else replace(bound, processes=1)
 
 
 def _search(profile: Profile, bound: Bound, limits: Limits) -> Search:
     return Search(
         profile,
-        _alone(bound),
+        alone(bound),
         limits.picked,
         symmetric=limits.symmetric,
         threads=limits.threads,

@@ -3,18 +3,17 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from importlib.resources import files
 from typing import TextIO
-from xml.etree.ElementTree import Element, SubElement, tostring
+from xml.etree.ElementTree import Element, SubElement
 
 from breakcow.litmus.syntax import Comment
 from breakcow.report.failure import command
+from breakcow.report.markup import add, document, written
 from breakcow.report.printable import printable, printable_lines
 from breakcow.report.storyboard import board
 from breakcow.suite.record import VERDICTS, Reason, Record
 from breakcow.suite.trial import Trial, from_text
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 MEANING = {
     "ok": "the claims of the test and the promises hold, and the model of this kernel allows every observation",
     "known": "a claim or promise does not hold, and the test says why this is no news",
@@ -47,65 +46,46 @@ class Html:
 
 def page(records: Sequence[Record], interrupted: bool = False) -> str:
     """The whole document."""
-    root = Element("html", lang="en")
-    _head(root)
-    main = SubElement(SubElement(root, "body"), "main")
+    root, main = document("breakcow: kernels x tests", "page.css")
     tables = SubElement(main, "div", {"class": "tables"})
-    _add(tables, "h1", "breakcow: kernels \N{MULTIPLICATION SIGN} tests")
+    add(tables, "h1", "breakcow: kernels \N{MULTIPLICATION SIGN} tests")
     backends = list(dict.fromkeys(record.backend for record in records))
     tests: dict[str, dict[str, Record]] = {}
     for record in sorted(records, key=lambda record: record.test):
         tests.setdefault(record.test, {})[record.backend] = record
-    _add(tables, "p", f"{len(tests)} tests on {len(backends)} kernels.")
+    add(tables, "p", f"{len(tests)} tests on {len(backends)} kernels.")
     if interrupted:
-        _add(tables, "p", "The run was interrupted: not all tests were run.", "error")
+        add(tables, "p", "The run was interrupted: not all tests were run.", "error")
     _words(tables)
     _subjects(tables, records, backends)
     _tests(tables, tests, records, backends)
     for found in tests.values():
         for record in found.values():
             _cell(main, record, found)
-    return f"<!doctype html>\n{tostring(root, encoding='unicode', method='html')}\n"
-
-
-def _add(parent: Element, tag: str, text: str = "", kind: str = "", **attributes: str) -> Element:
-    """A new element below `parent`. text: made harmless. kind: its class."""
-    added = SubElement(parent, tag, {**({"class": kind} if kind else {}), **attributes})
-    added.text = printable(text)
-    return added
-
-
-def _head(root: Element) -> None:
-    """Title, style, and the rule that nothing is ever loaded."""
-    head = SubElement(root, "head")
-    SubElement(head, "meta", {"charset": "utf-8"})
-    SubElement(head, "meta", {"http-equiv": "Content-Security-Policy", "content": POLICY})
-    SubElement(head, "meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"})
-    SubElement(head, "title").text = "breakcow: kernels x tests"
-    SubElement(head, "style").text = files("breakcow.report").joinpath("page.css").read_text()
+    return written(root)
 
 
 def _table(parent: Element, caption: str, first: str, records: Sequence[Record], backends: Sequence[str]) -> Element:
     """A table with a column for each kernel; its body."""
     box = SubElement(parent, "div", {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": caption})
     table = SubElement(box, "table")
-    _add(table, "caption", caption)
+    add(table, "caption", caption)
     row = SubElement(SubElement(table, "thead"), "tr")
-    _add(row, "th", first, scope="col")
+    add(row, "th", first, scope="col")
     for backend in backends:
         kernel = next((record.kernel for record in records if record.backend == backend and record.kernel), "")
-        _add(_add(row, "th", backend, scope="col"), "small", kernel)
+        add(add(row, "th", backend, scope="col"), "small", kernel)
     return SubElement(table, "tbody")
 
 
 def _words(parent: Element) -> None:
     """What the words and marks of this page mean."""
     box = SubElement(parent, "details")
-    _add(box, "summary", "What the words mean")
+    add(box, "summary", "What the words mean")
     listed = SubElement(box, "dl")
     for word, meaning in MEANING.items():
-        _add(listed, "dt", word, word if word in VERDICTS else "")
-        _add(listed, "dd", meaning)
+        add(listed, "dt", word, word if word in VERDICTS else "")
+        add(listed, "dd", meaning)
 
 
 def _subjects(parent: Element, records: Sequence[Record], backends: Sequence[str]) -> None:
@@ -114,12 +94,12 @@ def _subjects(parent: Element, records: Sequence[Record], backends: Sequence[str
     count = Counter((_subject(record.test), record.backend, record.verdict) for record in records)
     for subject in sorted({_subject(record.test) for record in records}):
         row = SubElement(body, "tr")
-        _add(_add(row, "th", scope="row"), "a", subject, href=f"#{_anchor('subject', subject)}")
+        add(add(row, "th", scope="row"), "a", subject, href=f"#{_anchor('subject', subject)}")
         for backend in backends:
             cell = SubElement(row, "td")
             for verdict in VERDICTS:
                 if count[subject, backend, verdict]:
-                    _add(cell, "div", f"{count[subject, backend, verdict]} {verdict}", verdict)
+                    add(cell, "div", f"{count[subject, backend, verdict]} {verdict}", verdict)
 
 
 def _tests(parent: Element, tests: Mapping[str, Mapping[str, Record]], records: Sequence[Record], backends: Sequence[str]) -> None:
@@ -136,9 +116,9 @@ def _tests(parent: Element, tests: Mapping[str, Mapping[str, Record]], records: 
         if _subject(test) != subject:
             subject = _subject(test)
             row = SubElement(body, "tr", {"class": "step", "id": _anchor("subject", subject)})
-            _add(row, "th", subject, colspan=str(len(backends) + 1), scope="rowgroup")
-        row = _add(body, "tr", kind="fine" if test in fine else "", id=_anchor("test", test))
-        _add(row, "th", test, scope="row")
+            add(row, "th", subject, colspan=str(len(backends) + 1), scope="rowgroup")
+        row = add(body, "tr", kind="fine" if test in fine else "", id=_anchor("test", test))
+        add(row, "th", test, scope="row")
         for backend in backends:
             cell = SubElement(row, "td")
             if backend in found:
@@ -148,21 +128,21 @@ def _tests(parent: Element, tests: Mapping[str, Mapping[str, Record]], records: 
 def _link(parent: Element, record: Record, words: str) -> None:
     """A link to what one kernel did in one test, named in full for those who hear it."""
     name = printable(f"{record.verdict}: {record.test} on {record.backend}")
-    _add(parent, "a", words, record.verdict, href=f"#{_anchor(record.backend, record.test)}", **{"aria-label": name})
+    add(parent, "a", words, record.verdict, href=f"#{_anchor(record.backend, record.test)}", **{"aria-label": name})
 
 
 def _cell(parent: Element, record: Record, found: Mapping[str, Record]) -> None:
     """What one kernel did in one test, beside a kernel that keeps the promise if this one does not. found: this test on each kernel."""
     section = SubElement(parent, "section", {"class": "cell", "id": _anchor(record.backend, record.test), "tabindex": "-1"})
     _ways(section, record, found)
-    _add(section, "h2", f"{record.test} on {record.backend}")
-    _add(section, "p", f"{record.verdict}: {record.why}" if record.why else record.verdict, record.verdict)
+    add(section, "h2", f"{record.test} on {record.backend}")
+    add(section, "p", f"{record.verdict}: {record.why}" if record.why else record.verdict, record.verdict)
     if record.reasons:
         reasons = SubElement(section, "ul")
         for reason in record.reasons:
-            _add(reasons, "li", reason.sentence())
+            add(reasons, "li", reason.sentence())
     for claim in record.unobserved:
-        _add(section, "p", f"not judged: {claim}", "skip")
+        add(section, "p", f"not judged: {claim}", "skip")
     _text(section, record)
     if record.observations:
         good = _good(record, found)
@@ -170,14 +150,14 @@ def _cell(parent: Element, record: Record, found: Mapping[str, Record]) -> None:
     said = [record.console, *(seen.console for seen in record.observations)]
     if any(said):
         _lines(section, "Console").text = "\n".join(printable_lines("".join(said)))
-    repeat = _add(section, "p", f"{record.seconds:.2f} s on {record.kernel}. Repeat: " if record.kernel else "Repeat: ")
-    _add(repeat, "code", command(record))
+    repeat = add(section, "p", f"{record.seconds:.2f} s on {record.kernel}. Repeat: " if record.kernel else "Repeat: ")
+    add(repeat, "code", command(record))
 
 
 def _ways(parent: Element, record: Record, found: Mapping[str, Record]) -> None:
     """Links from one cell: back to its row, and to the same test on the other kernels."""
     ways = SubElement(parent, "nav", {"aria-label": "this test"})
-    _add(ways, "a", "back to the table", href=f"#{_anchor('test', record.test)}")
+    add(ways, "a", "back to the table", href=f"#{_anchor('test', record.test)}")
     for other in found.values():
         if other is not record:
             _link(ways, other, f"{other.backend} {other.verdict}")
@@ -185,7 +165,7 @@ def _ways(parent: Element, record: Record, found: Mapping[str, Record]) -> None:
 
 def _lines(parent: Element, heading: str) -> Element:
     """An empty block for lines below a heading; it can be scrolled with keys."""
-    _add(parent, "h3", heading)
+    add(parent, "h3", heading)
     return SubElement(parent, "pre", {"tabindex": "0", "role": "region", "aria-label": heading})
 
 
@@ -195,13 +175,13 @@ def _text(parent: Element, record: Record) -> None:
     text = _lines(parent, "Test")
     text.set("class", "test")
     for number, line in enumerate(printable_lines(record.text.rstrip("\n")), 1):
-        _add(text, "mark" if number in failing else "span", line).tail = "\n"
+        add(text, "mark" if number in failing else "span", line).tail = "\n"
 
 
 def _story(parent: Element, records: Sequence[Record]) -> None:
     """The storyboard of these records, side by side; below a step that went wrong what was promised."""
     trial = _trial(records[0].text, records[0].source)
-    _add(parent, "h3", "What it did")
+    add(parent, "h3", "What it did")
     caption = "The pages after each step. * changed in it, ! differs between the kernels"
     body = _table(parent, caption, "page", records, [record.backend for record in records])
     body.set("class", "board")
@@ -209,13 +189,13 @@ def _story(parent: Element, records: Sequence[Record]) -> None:
     for place, (head, rows) in zip(places, board(trial.test, trial.program, records), strict=True):
         reasons = [reason for reason in records[0].reasons if reason.line == place]
         step = SubElement(body, "tr", {"class": "step wrong" if reasons else "step"})
-        _add(step, "th", head.text, colspan=str(len(records) + 1), scope="rowgroup")
+        add(step, "th", head.text, colspan=str(len(records) + 1), scope="rowgroup")
         for row in rows:
-            line = _add(body, "tr", kind="differs-here" if row.differs else "")
-            _add(line, "th", row.label or "result", scope="row")
+            line = add(body, "tr", kind="differs-here" if row.differs else "")
+            add(line, "th", row.label or "result", scope="row")
             changed = row.changed or [True] * len(row.cells)
             for cell, now in zip(row.cells, changed, strict=True):
-                _add(line, "td", cell, ("changed" if row.changed else "") if now else "still")
+                add(line, "td", cell, ("changed" if row.changed else "") if now else "still")
         for reason in reasons:
             _promised(body, reason, len(records))
 
@@ -229,8 +209,8 @@ def _trial(text: str, source: str) -> Trial:
 def _promised(body: Element, reason: Reason, columns: int) -> None:
     """A row that says what should have been, and what was."""
     row = SubElement(body, "tr", {"class": "promised"})
-    _add(row, "th", "not allowed" if reason.kind == "model" else "not kept", scope="row")
-    _add(row, "td", reason.sentence(), colspan=str(columns))
+    add(row, "th", "not allowed" if reason.kind == "model" else "not kept", scope="row")
+    add(row, "td", reason.sentence(), colspan=str(columns))
 
 
 def _good(record: Record, found: Mapping[str, Record]) -> Record | None:

@@ -82,15 +82,15 @@ def _claim(head: str, item: Expect, records: Sequence[Record]) -> tuple[Line, li
 
 def _rows(before: Sequence[Observation | None], seen: Sequence[Sequence[Observation]]) -> Iterator[Row]:
     """The rows of one step: how it ended, the pages, the counters that changed."""
-    ends = tuple(_ending(now) for now in seen)
+    ends = tuple(ending(now) for now in seen)
     yield Row("", ends, len(set(ends)) > 1)
     last = [now[-1] if now else None for now in seen]
     differing = _differing(last)
     for process, page in _places(last):
         looks = [_look(now, process, page) for now in last]
         old = [_look(then, process, page) or UNTOUCHED for then in before]
-        changed = tuple(now is not None and _cell(now) != _cell(then) for now, then in zip(looks, old, strict=True))
-        yield Row(f"{process} {page}", tuple(_cell(look) if look else "" for look in looks), (process, page) in differing, changed)
+        changed = tuple(now is not None and cell(now) != cell(then) for now, then in zip(looks, old, strict=True))
+        yield Row(f"{process} {page}", tuple(cell(look) if look else "" for look in looks), (process, page) in differing, changed)
     yield from _states(last)
     counters = tuple(_counters(then, now) for then, now in zip(before, last, strict=True))
     if any(counters):
@@ -103,7 +103,7 @@ def _differing(seen: Sequence[Observation | None]) -> set[tuple[str, str]]:
     return {(found.process, found.page) for other in seen[1:] if first and other for found in difference(0, first, other)}
 
 
-def _ending(seen: Sequence[Observation]) -> str:
+def ending(seen: Sequence[Observation]) -> str:
     """How the actions of a step ended, and what they set off."""
     words = list(dict.fromkeys(outcome_words(now.outcome) for now in seen))
     words += [event_words(event) for now in seen for event in now.events]
@@ -138,7 +138,7 @@ def _counters(before: Observation | None, now: Observation | None) -> str:
     return ", ".join(f"{name} {value}" for name, value in changed.items())
 
 
-def _cell(page: PageSeen) -> str:
+def cell(page: PageSeen) -> str:
     """A page, short: `[0] = 7 ksm protected x2`."""
     words = [page.state if page.frame is None else f"[{page.frame}]"]
     if page.content is not None:
