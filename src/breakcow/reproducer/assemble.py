@@ -4,7 +4,7 @@ import textwrap
 
 from breakcow import litmus
 from breakcow.litmus.program import Program
-from breakcow.litmus.syntax import Step, Test
+from breakcow.litmus.syntax import Atom, Step, Test
 from breakcow.reproducer import claims, fragments, steps
 from breakcow.reproducer.body import ELSEWHERE, LEAVES, NEEDS, harmless, main
 from breakcow.reproducer.names import renamed
@@ -45,12 +45,21 @@ def _check(test: Test) -> None:
 def _fragments(test: Test) -> set[str]:
     """The fragments that the test names; they may need others."""
     made = [item for item in test.body if isinstance(item, Step)]
-    found = {"processes"}.union(*map(steps.needs, made), *(claims.needs(atom) for atoms in claims.checked(test).values() for atom in atoms))
+    atoms = [atom for checked in claims.checked(test).values() for atom in checked]
+    found = _ways(made, atoms).union(*map(steps.needs, made), *map(claims.needs, atoms))
     exits = {step.process for step in made if step.verb == "exit"}
     held = {step.verb for step in made if step.process in exits}
     found |= {end for verb, end in LEAVES.items() if verb in held}
     words = litmus.requirements(test)
     return found | {NEEDS[word][0] for word in words if word in NEEDS} | ({"ksm"} if "ksm" in words else set())
+
+
+def _ways(made: list[Step], atoms: list[Atom]) -> set[str]:
+    """The program is the test's one process itself, if that never forks, exits, or is to wait for its userfaultfd; else there are many."""
+    ends = any(step.verb in {"fork", "exit"} or step.outcome == "blocked" for step in made)
+    if ends or any(atom.kind == "blocked" for atom in atoms):
+        return {"processes", "many"}
+    return {"processes", "alone", *(["may_wait"] if any(step.verb == "uffd_open" for step in made) else [])}
 
 
 def _head(test: Test) -> str:

@@ -33,7 +33,7 @@ LEAVES = {"pin": "unpin", "vmsplice": "drain"}  # verb -> the fragment that undo
 
 def main(test: Test, program: Program, chosen: set[str]) -> str:
     """The function `main()` of a reproducer that has the fragments `chosen`."""
-    lines = ["birth();", *_asked(test, chosen)]
+    lines = ["begin();", *_asked(test, chosen), *(["birth();"] if "many" in chosen else [])]
     if "ksm" in chosen:
         lines += ["start_ksm();", *(text for fragment, text in START.items() if fragment in chosen)]
     lines += [line for pages in test.memory for line in ["", f'step("memory {" ".join(pages)}");', _mapped(pages)]]

@@ -2,6 +2,7 @@
 
 Lines that begin with `//` are no C:
     //needs NAME...   these fragments come before it
+    //many NAME...    so do these, where the test has more than one process
     //after NAME...   so do these, in a reproducer that has them
     //with NAME       what follows, up to `//else` or `//end`, is only for a reproducer that has that fragment
 """
@@ -14,9 +15,10 @@ from importlib.resources import files
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """needs, after: names of fragments. includes: the lines that begin with #include. lines: all others."""
+    """needs, many, after: names of fragments. includes: the lines that begin with #include. lines: all others."""
 
     needs: tuple[str, ...]
+    many: tuple[str, ...]
     after: tuple[str, ...]
     includes: tuple[str, ...]
     lines: tuple[str, ...]
@@ -29,9 +31,10 @@ def fragment(name: str) -> Fragment:
     lines = text.rstrip("\n").split("\n")
     return Fragment(
         tuple(_named(lines, "//needs ")),
+        tuple(_named(lines, "//many ")),
         tuple(_named(lines, "//after ")),
         tuple(line for line in lines if line.startswith("#include")),
-        tuple(line for line in lines if not line.startswith(("#include", "//needs ", "//after "))),
+        tuple(line for line in lines if not line.startswith(("#include", "//needs ", "//many ", "//after "))),
     )
 
 
@@ -39,11 +42,12 @@ def closure(names: Iterable[str]) -> set[str]:
     """The fragments `names` and all that they need."""
     found: set[str] = set()
     waiting = list(names)
+    many = "many" in waiting
     while waiting:
         name = waiting.pop()
         if name not in found:
             found.add(name)
-            waiting += fragment(name).needs
+            waiting += fragment(name).needs + (fragment(name).many if many else ())
     return found
 
 
@@ -67,7 +71,7 @@ def _place(name: str, chosen: set[str], order: dict[str, None]) -> None:
     """Put a fragment into the order, behind all that comes before it."""
     if name in order:
         return
-    for other in (*fragment(name).needs, *(after for after in fragment(name).after if after in chosen)):
+    for other in (*fragment(name).needs, *(one for one in fragment(name).many + fragment(name).after if one in chosen)):
         _place(other, chosen, order)
     order[name] = None
 

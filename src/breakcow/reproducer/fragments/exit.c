@@ -4,13 +4,8 @@ static long exit_process(int process)
 {
 	const long call[7] = { SYS_exit_group };
 
-//with uffd
-	if (!pid[process] || state[process] != RESTS)
+	if (busy(process))
 		return BUSY;
-//else
-	if (!pid[process])
-		return BUSY;
-//end
 	drain_lru();
 	must(send(wire[process][0], call, sizeof(call), 0), "send");
 	must(waitpid(pid[process], NULL, 0), "waitpid");

@@ -1,10 +1,13 @@
 //needs text sleeping processes
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <sched.h>
 
 #define KSM "/sys/kernel/mm/ksm/"
 
-static pid_t ksmd;
+static pid_t ksmd, restorer;
+static int alive;		/* once this is closed, by whatever end, the restorer goes to work */
 static struct { const char *file, *value; char before[32]; } setting[] = {
 	{ "advisor_mode", "none", "" }, { "use_zero_pages", "0", "" }, { "max_page_sharing", "256", "" },
 	{ "merge_across_nodes", "1", "" }, { "smart_scan", "0", "" }, { "pages_to_scan", "1073741824", "" },
@@ -58,6 +61,12 @@ static const char *fresh_sleep(void)
 	return text;
 }
 
+static void wait_for_restorer(void)
+{
+	close(alive);
+	waitpid(restorer, NULL, 0);
+}
+
 /* Another process unmerges everything and puts the settings back when this one ends, even if it is killed. */
 static void restore_at_end(void)
 {
@@ -75,8 +84,10 @@ static void restore_at_end(void)
 	must(pipe(ends), "pipe");
 	restorer = must(fork(), "fork");
 	alive = ends[1];
-	if (restorer)
+	if (restorer) {
+		atexit(wait_for_restorer);
 		return;
+	}
 	setsid();
 	close(ends[1]);
 	while (read(ends[0], text, 1) < 0)

@@ -24,11 +24,8 @@ static long pagemap_scan(int process, int first, int count, int flags, int inver
 	long found, i;
 	int pagemap, page;
 
-//with uffd
-	if (!pid[process] || state[process] != RESTS)
-		return BUSY;
-//else
-	if (!pid[process])
+//with many
+	if (busy(process))
 		return BUSY;
 //end
 	drain_lru();

@@ -1,4 +1,5 @@
-//needs take
+//needs processes
+//many take
 //after transfer
 #include <linux/io_uring.h>
 #include <sys/uio.h>
@@ -20,9 +21,14 @@ static long pin_page(int process, int page)
 		skip("io_uring is not offered here: see kernel.io_uring_disabled");
 	if (fd < 0)
 		return fd;
+//with many
 	ring[process][page] = take(process, fd);
 	done = CALL(process, SYS_io_uring_register, fd, IORING_REGISTER_BUFFERS, (long)buffer, 1);
 	CALL(process, SYS_close, fd);
+//else
+	ring[process][page] = fd;
+	done = CALL(process, SYS_io_uring_register, fd, IORING_REGISTER_BUFFERS, (long)buffer, 1);
+//end
 	if (done < 0 && done != BLOCKS) {
 		close(ring[process][page]);
 		ring[process][page] = 0;

@@ -1,4 +1,5 @@
-//needs take
+//needs processes
+//many take
 #include <fcntl.h>
 #include <sys/uio.h>
 
@@ -17,9 +18,16 @@ static long vmsplice_page(int process, int page)
 	if (done < 0)
 		return done;
 	done = CALL(process, SYS_vmsplice, ends[1], (long)iov, 1, 0);
+//with many
 	if (done >= 0)
 		splice_pipe[process][page] = take(process, ends[0]);
 	CALL(process, SYS_close, ends[0]);
+//else
+	if (done >= 0)
+		splice_pipe[process][page] = ends[0];
+	else
+		close(ends[0]);
+//end
 	CALL(process, SYS_close, ends[1]);
 	return done < 0 ? done : 0;
 }
