@@ -55,8 +55,11 @@ def _fragments(test: Test) -> set[str]:
 
 
 def _ways(made: list[Step], atoms: list[Atom]) -> set[str]:
-    """The program is the test's one process itself, if that never forks, exits, or is to wait for its userfaultfd; else there are many."""
-    ends = any(step.verb in {"fork", "exit"} or step.outcome == "blocked" for step in made)
+    """The program is the test's one process itself, or has many.
+
+    It is itself if the process never forks or exits, is not to wait for its userfaultfd, and does not have KSM scan all that it has.
+    """
+    ends = any(step.verb in {"fork", "exit", "merge_any"} or step.outcome == "blocked" for step in made)
     if ends or any(atom.kind == "blocked" for atom in atoms):
         return {"processes", "many"}
     return {"processes", "alone", *(["may_wait"] if any(step.verb == "uffd_open" for step in made) else [])}

@@ -13,12 +13,13 @@ NEEDS = {  # requirement -> the fragment that skips where it lacks, and its call
     "proc-mem-force": ("need_proc_mem_force", "need_proc_mem_force();"),
     "ksm-bit": ("need_ksm_bit", "need_ksm_bit();"),
     "uffd-wp-bit": ("need_uffd_wp_bit", "need_uffd_wp_bit();"),
+    "swap": ("need_swap", "need_swap();"),
     "smart-scan": ("need_file", 'need_file("/sys/kernel/mm/ksm/smart_scan");'),
     "ksm-zero-pages": ("need_file", 'need_file("/sys/kernel/mm/ksm/ksm_zero_pages");'),
 }
 ELSEWHERE = (  # requirements whose lack shows when they are used: in birth(), start_ksm(), or in the first step that does
     *("root", "ksm", "uffd", "uffd-wp", "uffd-event-fork", "uffd-user-mode-only", "uffd-wp-unpopulated", "uffd-wp-async"),
-    *("io-uring", "pagemap-scan"),
+    *("io-uring", "pagemap-scan", "merge-any"),
 )
 SHOWS = {  # fragment -> what is asked before anything runs
     "uffd_wp": "uffd_wp_bit = shows_uffd_wp();",

@@ -10,6 +10,7 @@ OF_A_PAGE = {  # claim -> the function that answers it; its fragment has the sam
     "present": "present",
     "none": "none",
     "zero": "zero",
+    "swapped": "swapped",
     "moved": "moved",
     "ksm": "ksm_page",
     "protected": "uffd_wp",
