@@ -10,7 +10,6 @@ Prints each test on which the two disagree with what the program said, and the c
 import argparse
 import io
 import json
-import os
 import re
 import shutil
 import stat
@@ -149,6 +148,5 @@ def _answers(machine: qemu.Machine, names: Iterable[str]) -> Iterator[tuple[str,
 
 
 if __name__ == "__main__":
-    os.nice(10)
     sys.path.insert(0, str(Path(__file__).parent))
     sys.exit(main())
