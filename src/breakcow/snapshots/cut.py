@@ -10,22 +10,24 @@ read.
 """
 
 import bisect
+import fcntl
 import os
 import struct
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from breakcow.agent import uffd
 from breakcow.agent.abi import PAGE
 
 from .errors import SnapshotError
-from .layout import blocks
+from .layout import BLOCK, blocks
 from .pagemap import Pagemap, Range
 
 HUGE = 1 << 21
 MESSAGES = 64  # that are read at once
-ROOM = 1 << 22  # bytes that are copied in one go before they are handed on
+SLOTS = 24  # pieces that are copied and not saved yet, at most: whoever waits is served first
 PENDING, COPIED = 0, 1
 PAGEFAULT = 0x12  # UFFD_EVENT_PAGEFAULT
 MESSAGE = struct.Struct("<B7xQQQ")
@@ -33,19 +35,15 @@ MESSAGE = struct.Struct("<B7xQQQ")
 Save = Callable[[int, memoryview], None]  # is given an address and the bytes that were there
 
 
-@dataclass
 class Tally:
-    """What a cut did. Seconds; counts of faults and of pages."""
+    """What a cut did. freeze: seconds. stalls: faults. early_pages, pages: copied because of a fault, and at all. huge: huge pages."""
 
-    freeze: float = 0
-    stalls: int = 0
-    early_pages: int = 0
-    pages: int = 0
-    huge: int = 0
+    def __init__(self) -> None:
+        self.freeze = 0.0
+        self.stalls = self.early_pages = self.pages = self.huge = 0
 
 
-@dataclass(frozen=True)
-class Memory:
+class Memory(NamedTuple):
     """Descriptors that lead to the memory of a process: its userfaultfd, /proc/PID/mem and /proc/PID/pagemap."""
 
     uffd: int
@@ -67,7 +65,10 @@ class Cut:
         self.ends: list[int] = []
         self.state = bytearray()
         self.next = 0  # the first piece that may be pending
-        self._room = memoryview(bytearray(ROOM))
+        self._slots = [memoryview(bytearray(BLOCK)) for _ in range(SLOTS)]
+        self._huge_slot = memoryview(bytearray(0))
+        self._taken: deque[tuple[int, memoryview, memoryview]] = deque()  # address, what was there, the slot that holds it
+        self._range = bytearray(24)
         self._message = bytearray(32 * MESSAGES)
 
     def register(self) -> None:
@@ -90,7 +91,7 @@ class Cut:
     def divide(self, ranges: Iterable[Range]) -> None:
         """What is to be copied, in pieces: a huge page is one, so that it stays one; the rest by 64 KiB."""
         self.starts, self.ends, self.next = [], [], 0
-        for start, end in ranges:
+        for start, end in sorted(ranges):
             at = start
             for first, last in self._huge(start, end):
                 self._pieces(blocks([(at, first)]))
@@ -113,13 +114,11 @@ class Cut:
                 yield first, last
 
     def answer(self) -> int:
-        """Copy and release what others wait to write: how many faults that were."""
+        """Copy and release what others wait to write: how many faults that were. What was copied is saved later, when nobody waits."""
         try:
             size = os.readv(self.memory.uffd, [self._message])
         except BlockingIOError:
             return 0
-        taken: list[tuple[int, memoryview]] = []
-        used = 0
         for event, _, address, _ in MESSAGE.iter_unpack(memoryview(self._message)[:size]):
             piece = self._pending(address)
             if event != PAGEFAULT:
@@ -128,42 +127,36 @@ class Cut:
                 self._release(*self.window(address))
                 continue
             start, end = self.starts[piece], self.ends[piece]
-            if used + end - start > ROOM:
-                self._hand_on(taken)
-                used = 0
-            taken.append((start, self.take(piece, self._room[used : used + end - start])))
+            self._take(piece)
             self._release(start, end)
-            used += end - start
             self.tally.early_pages += (end - start) // PAGE
-        self._hand_on(taken)
         number = size // MESSAGE.size
         self.tally.stalls += number
         return number
 
-    def answer_all(self) -> None:
-        """Copy and release until nobody waits."""
-        while self.answer():
+    def attend(self) -> None:
+        """Answer until nobody waits and everything that was copied is saved."""
+        while self.answer() or self._save_one():
             pass
 
     def step(self) -> bool:
         """Answer who waits, then copy one more piece; False when there is none."""
-        self.answer_all()
+        self.attend()
         self.next = self.state.find(PENDING, self.next)
         if self.next >= 0:
             self._copy(self.next)
         return self.next >= 0
 
     def copy(self, address: int) -> None:
-        """Copy the piece that begins at this address now, if it has not been."""
+        """Copy the piece that begins at this address now, if it has not been, and save it."""
         piece = self._pending(address)
         if piece >= 0:
             self._copy(piece)
+            self.attend()
 
     def _copy(self, piece: int) -> None:
-        start, end = self.starts[piece], self.ends[piece]
-        view = self.take(piece, self._room[: end - start])
-        self.let_go(start, end)
-        self.save(start, view)
+        self._take(piece)
+        self.let_go(self.starts[piece], self.ends[piece])
 
     def let_go(self, start: int, end: int) -> None:
         """A piece is copied that nobody waits for: it need not be protected any longer."""
@@ -178,20 +171,42 @@ class Cut:
         piece = bisect.bisect_right(self.starts, address) - 1
         return piece if piece >= 0 and address < self.ends[piece] and self.state[piece] == PENDING else -1
 
-    def take(self, piece: int, room: memoryview) -> memoryview:
-        """Copy a piece into `room`, and prove that nobody wrote it before that."""
+    def _take(self, piece: int) -> None:
+        """Copy a piece, and prove that nobody wrote it before that."""
         start, end = self.starts[piece], self.ends[piece]
+        slot = self._slot(end - start)
+        room = slot[: end - start]
         try:
             done = os.preadv(self.memory.mem, [room], start)
         except OSError as error:
             raise SnapshotError(f"the memory at {start:#x} cannot be read any more ({error.strerror}): it was unmapped") from None
-        if done != len(room):
+        if done != end - start:
             raise SnapshotError(f"the memory at {start:#x} ends at {start + done:#x}: it was unmapped, or its process is gone")
         if not self.scan.whole(start, end):
             raise SnapshotError(self._lost(start, end))
         self.state[piece] = COPIED
-        self.tally.pages += len(room) // PAGE
-        return room
+        self._taken.append((start, room, slot))
+        self.tally.pages += (end - start) // PAGE
+
+    def _slot(self, size: int) -> memoryview:
+        """Room for a piece: what was copied first is saved if there is none."""
+        if size > BLOCK and not len(self._huge_slot):
+            self._huge_slot = memoryview(bytearray(HUGE))
+            self._slots.append(self._huge_slot)
+        while True:
+            for number, slot in enumerate(self._slots):
+                if (len(slot) == HUGE) == (size > BLOCK):
+                    return self._slots.pop(number)
+            self._save_one()
+
+    def _save_one(self) -> bool:
+        """Save what was copied first; False if everything is saved."""
+        if not self._taken:
+            return False
+        start, room, slot = self._taken.popleft()
+        self._slots.append(slot)
+        self.save(start, room)
+        return True
 
     def _lost(self, start: int, end: int) -> str:
         first, last = next(self.scan.unprotected(start, end), (start, start + PAGE))
@@ -202,15 +217,17 @@ class Cut:
 
     def _release(self, start: int, end: int) -> None:
         """Let the writers of a range go on."""
-        if uffd.release(self.memory.uffd, start, end - start) != "ok":
+        if not self._released(start, end):
             for page in range(start, end, PAGE):  # a part of it was unmapped since, and has nobody to wake; the kernel stops there
-                uffd.release(self.memory.uffd, page, PAGE)
+                self._released(page, page + PAGE)
 
-    def _hand_on(self, taken: list[tuple[int, memoryview]]) -> None:
-        """Save what was copied, now that the writers are on their way."""
-        for start, view in taken:
-            self.save(start, view)
-        taken.clear()
+    def _released(self, start: int, end: int) -> bool:
+        struct.pack_into("<QQQ", self._range, 0, start, end - start, 0)
+        try:
+            fcntl.ioctl(self.memory.uffd, uffd.UFFDIO_WRITEPROTECT, self._range)
+        except OSError:
+            return False
+        return True
 
 
 def _demand(outcome: str, what: str, start: int, end: int) -> None:

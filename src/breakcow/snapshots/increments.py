@@ -7,9 +7,9 @@ protecting ioctl of a cut was protected since it was copied: it is what it was.
 
 import os
 import select
+import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from breakcow.agent.abi import PAGE
 
@@ -66,18 +66,28 @@ class Increments(Cut):
 
 
 def meanwhile(cut: Cut, work: Callable[[], None]) -> None:
-    """Do what takes long, as fsync(2), while the stores to what stays protected are answered. Raises what the work raises."""
+    """Do what takes long, as fsync(2), while the stores to what stays protected are answered. Raises OSError if the work does."""
     ended = os.eventfd(0, os.EFD_CLOEXEC)
-    with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(work)
-        future.add_done_callback(lambda _: os.eventfd_write(ended, 1))
-        poll = select.poll()
-        poll.register(ended, select.POLLIN)
-        poll.register(cut.memory.uffd, select.POLLIN)
-        while ended not in [fd for fd, _ in poll.poll()]:
-            cut.answer()
+    failed: list[OSError] = []
+
+    def run() -> None:
+        try:
+            work()
+        except OSError as error:
+            failed.append(error)
+        os.eventfd_write(ended, 1)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    poll = select.poll()
+    poll.register(ended, select.POLLIN)
+    poll.register(cut.memory.uffd, select.POLLIN)
+    while ended not in [fd for fd, _ in poll.poll()]:
+        cut.attend()
+    thread.join()
     os.close(ended)
-    future.result()
+    if failed:
+        raise failed[0]
 
 
 def joined(ranges: list[Range]) -> list[Range]:

@@ -132,7 +132,7 @@ def attend(program: socket.socket, cut: Cut) -> None:
     while True:
         ready = [fd for fd, _ in poll.poll()]
         if cut.memory.uffd in ready:
-            cut.answer()
+            cut.attend()
         if program.fileno() in ready:
             return
 

@@ -8,9 +8,8 @@ import json
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from breakcow.agent.abi import PAGE
 
@@ -38,8 +37,7 @@ def aligned(position: int) -> int:
     return -(-position // PAGE) * PAGE
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """One record of a file. start, data, end: positions. ranges: what it holds. said: its description. table: its entries, packed."""
 
     start: int

@@ -121,7 +121,7 @@ class Process:
                 if pidfd in ready:
                     raise SnapshotError(f"process {self.pid} has ended")
                 if ready:
-                    self._cut.answer()
+                    self._cut.attend()
         finally:
             os.close(pidfd)
 
