@@ -135,6 +135,8 @@ def _take(process: Process, file: int, compress: str) -> None:
     said = {"pid": process.pid, "command": process.command(), "time": time.time()}
     process.take(file, said, jobs.packer(compress or None))
     done = {name: value - before.get(name, 0) for name, value in vars(process.tally).items()}
+    if process.tries > 1:
+        complain(f"the process discarded memory that was frozen: taken {process.tries} times, and the last is the image")
     print(
         f"{_size(done['pages'] * 4096)} in {time.perf_counter() - begin:.3f} s, paused for {process.pause * 1000:.1f} ms, "
         f"{done['stalls']} stores waited, {_size(process.sink.stored)} written, {_size(process.extent.shared)} of shared memory left out",

@@ -18,10 +18,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from breakcow.agent import uffd
+from breakcow.agent import abi, uffd
 from breakcow.agent.abi import PAGE
 
-from .errors import SnapshotError
+from .errors import LostError, SnapshotError
 from .layout import BLOCK, blocks
 from .pagemap import Pagemap, Range
 
@@ -86,7 +86,10 @@ class Cut:
 
     def protect(self, start: int, end: int) -> None:
         """Write-protect a range. SnapshotError if that cannot be."""
-        _demand(uffd.protect(self.memory.uffd, start, end - start), "write-protected", start, end)
+        try:
+            self._writeprotect(start, end, uffd.WRITEPROTECT_MODE_WP)
+        except OSError as error:
+            _demand(abi.errno_name(error.errno), "write-protected", start, end)
 
     def divide(self, ranges: Iterable[Range]) -> None:
         """What is to be copied, in pieces: a huge page is one, so that it stays one; the rest by 64 KiB."""
@@ -179,11 +182,11 @@ class Cut:
         try:
             done = os.preadv(self.memory.mem, [room], start)
         except OSError as error:
-            raise SnapshotError(f"the memory at {start:#x} cannot be read any more ({error.strerror}): it was unmapped") from None
+            raise LostError(f"the memory at {start:#x} cannot be read any more ({error.strerror}): it was unmapped") from None
         if done != end - start:
-            raise SnapshotError(f"the memory at {start:#x} ends at {start + done:#x}: it was unmapped, or its process is gone")
+            raise LostError(f"the memory at {start:#x} ends at {start + done:#x}: it was unmapped, or its process is gone")
         if not self.scan.whole(start, end):
-            raise SnapshotError(self._lost(start, end))
+            raise LostError(self._lost(start, end))
         self.state[piece] = COPIED
         self._taken.append((start, room, slot))
         self.tally.pages += (end - start) // PAGE
@@ -222,12 +225,16 @@ class Cut:
                 self._released(page, page + PAGE)
 
     def _released(self, start: int, end: int) -> bool:
-        struct.pack_into("<QQQ", self._range, 0, start, end - start, 0)
         try:
-            fcntl.ioctl(self.memory.uffd, uffd.UFFDIO_WRITEPROTECT, self._range)
+            self._writeprotect(start, end, 0)
         except OSError:
             return False
         return True
+
+    def _writeprotect(self, start: int, end: int, mode: int) -> None:
+        """UFFDIO_WRITEPROTECT. Raises OSError."""
+        struct.pack_into("<QQQ", self._range, 0, start, end - start, mode)
+        fcntl.ioctl(self.memory.uffd, uffd.UFFDIO_WRITEPROTECT, self._range)
 
 
 def _demand(outcome: str, what: str, start: int, end: int) -> None:

@@ -5,6 +5,10 @@ class SnapshotError(RuntimeError):
     """There is no image: nothing stands under its final name. The message is a sentence that says why."""
 
 
+class LostError(SnapshotError):
+    """Memory was discarded, moved or unmapped before it was copied, or was written past its protection."""
+
+
 class UntrustedKernelError(SnapshotError):
     """This kernel, or this program's rights, cannot give an exact image."""
 

@@ -27,6 +27,7 @@ class Increments(Cut):
     def __init__(self, memory: Memory, ranges: Sequence[Range], save: Save) -> None:
         super().__init__(memory, ranges, save)
         self.changed: list[Range] = []
+        self._owed: list[Range] = []  # frozen by a cut that was lost before all of it was saved
         self._expected = self._run = 0
 
     def freeze(self) -> None:
@@ -45,8 +46,14 @@ class Increments(Cut):
                 "the memory loses its write-protection as fast as it gets it: it is discarded, moved or merged all the time"
             )
         self.tally.freeze = time.perf_counter() - begin
-        self.changed = joined(changed)
+        owed = [(max(a, start), min(b, end)) for a, b in self._owed for start, end in self.ranges if a < end and start < b]
+        self.changed = self._owed = joined(changed + owed)
+        self._taken.clear()
         self.divide(self.changed)
+
+    def saved(self) -> None:
+        """Everything that `changed` is safe: the next cut need not copy it again."""
+        self._owed = []
 
     def let_go(self, start: int, end: int) -> None:
         """It stays protected, to tell the next cut that it has not changed."""
@@ -58,8 +65,8 @@ class Increments(Cut):
         if self.tally.huge and list(self.scan.huge(huge, huge + HUGE)) == [(huge, huge + HUGE)]:
             return huge, huge + HUGE
         self._run = min(2 * self._run, BLOCK) if page == self._expected else PAGE
-        self._expected = page + self._run
-        return page, min(self._expected, next(end for start, end in self.ranges if start <= page < end))
+        self._expected = min(page + self._run, (page // BLOCK + 1) * BLOCK, next(end for start, end in self.ranges if start <= page < end))
+        return page, self._expected
 
     def _unprotected(self) -> list[Range]:
         return [found for start, end in self.ranges for found in self.scan.unprotected(start, end)]

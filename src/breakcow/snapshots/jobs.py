@@ -108,6 +108,7 @@ def series(program: socket.socket, request: dict[str, Any], fds: list[int]) -> N
             sink = Sink(file, draft, request["strangers"], packer(request["pack"]))
             copy(program, cut)
             meanwhile(cut, sink.close)
+            cut.saved()
             if not end:
                 publish(request["temporary"], request["final"])
             end = draft.end

@@ -16,7 +16,7 @@ from breakcow.agent.watcher import Watcher
 from . import features, layout, maps
 from .attach import Stopped, stopped
 from .cut import Memory, Tally
-from .errors import SnapshotError, UntrustedKernelError
+from .errors import LostError, SnapshotError, UntrustedKernelError
 from .increments import Increments, joined, meanwhile
 from .layout import Draft
 from .maps import Mapping
@@ -26,6 +26,7 @@ from .sink import Pack, Sink
 
 SYSCTL = "/proc/sys/vm/unprivileged_userfaultfd"
 PIDFD_OPEN = 434
+TRIES = 10
 CAP_SYS_PTRACE = 1 << 19
 
 
@@ -53,6 +54,7 @@ class Process:
             raise UntrustedKernelError(lacking)
         self.pid, self.wanted = pid, wanted
         self.pause = 0.0
+        self.tries = 0
         self.extent = Extent()
         self.end = 0
         self._sink: Sink | None = None
@@ -67,7 +69,20 @@ class Process:
         self.scan = Pagemap(self.pagemap)
 
     def take(self, file: int, said: dict[str, Any], pack: Pack | None) -> None:
-        """Stop it, freeze it, let it go on, and copy what changed since the last take, appended to `file`."""
+        """Stop it, freeze it, let it go on, and copy what changed since the last take, appended to `file`.
+
+        A process gives memory back to the kernel whenever it likes. An image that lost a page so is dropped, and a new one taken.
+        """
+        for self.tries in range(1, TRIES + 1):
+            try:
+                return self._take(file, said, pack)
+            except LostError:
+                os.ftruncate(file, self.end)
+                if self.tries == TRIES:
+                    raise
+
+    def _take(self, file: int, said: dict[str, Any], pack: Pack | None) -> None:
+        """One try."""
         with stopped(self.pid) as process:
             begin = time.perf_counter()
             self.extent = self._look()
@@ -89,6 +104,7 @@ class Process:
         while cut.step():
             pass
         meanwhile(cut, self._sink.close)
+        cut.saved()
         self.end = draft.end
 
     @property

@@ -1,0 +1,64 @@
+"""Many snapshots under every kind of writer, each held page for page against the log of all writes.
+
+    python bench/snapshot_exact.py --rounds 1000
+    python bench/snapshot_exact.py --rounds 1000 --only "many threads" --only dontneed
+
+As root it also runs with ksmd at full speed over the same memory. Exit status 1 if a single page was wrong.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.snapshot import ksmd
+from tests.snapshot.scenarios import EXACT, SCENARIOS, Scenario, one
+from tests.snapshot.test_ksm import mergeable
+from tests.snapshot.writers import scalar
+
+MERGED = Scenario((scalar,), size=4 << 20, memory=mergeable)
+
+
+def rounds(name: str, scenario: Scenario, number: int, directory: Path) -> int:
+    """Take so many, and print what came out: how many were wrong."""
+    begin = time.monotonic()
+    exact = refused = wrong = 0
+    for seed in range(number):
+        try:
+            if one(scenario, seed, directory) == EXACT:
+                exact += 1
+            else:
+                refused += 1
+        except AssertionError as error:
+            wrong += 1
+            print(f"  {name}, seed {seed}: {error}")
+    each = (time.monotonic() - begin) / number * 1000
+    print(f"| {name} | {number} | {exact} | {refused} | {wrong} | {each:.0f} ms |", flush=True)
+    return wrong
+
+
+def main() -> int:
+    """All scenarios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=1000)
+    parser.add_argument("--only", action="append", help="a scenario; may be repeated")
+    wanted = parser.parse_args()
+    print("| scenario | snapshots | exact | refused with an error | with a wrong page | each |\n| --- | --- | --- | --- | --- | --- |")
+    wrong = 0
+    with tempfile.TemporaryDirectory() as directory:
+        for name, scenario in SCENARIOS.items():
+            if not wanted.only or name in wanted.only:
+                wrong += rounds(name, scenario, wanted.rounds, Path(directory))
+        for zero_pages in (False, True):
+            name = f"ksmd at full speed, use_zero_pages {'on' if zero_pages else 'off'}"
+            if not ksmd.WHY_NOT and (not wanted.only or name in wanted.only):
+                with ksmd.at_full_speed(zero_pages):
+                    wrong += rounds(name, MERGED, wanted.rounds, Path(directory))
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
