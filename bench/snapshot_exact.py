@@ -44,11 +44,12 @@ def main() -> int:
     """All scenarios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=1000)
+    parser.add_argument("--on", default="/dev/shm", help="the folder that the images go to")
     parser.add_argument("--only", action="append", help="a scenario; may be repeated")
     wanted = parser.parse_args()
     print("| scenario | snapshots | exact | refused with an error | with a wrong page | each |\n| --- | --- | --- | --- | --- | --- |")
     wrong = 0
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(dir=wanted.on) as directory:
         for name, scenario in SCENARIOS.items():
             if not wanted.only or name in wanted.only:
                 wrong += rounds(name, scenario, wanted.rounds, Path(directory))

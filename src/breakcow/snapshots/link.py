@@ -16,6 +16,7 @@ from .errors import SnapshotError
 
 ROOT = Path(__file__).parents[2]
 START = "import sys; sys.path[:0] = sys.argv[2:]; from breakcow.snapshots.copier import main; main(int(sys.argv[1]))"
+CLOSING_SECONDS = 2
 GONE = "the process that copies was killed: there is no image"
 
 _handing_over = threading.Lock()  # held while this process has a userfaultfd open: a fork then would give the child one for good
@@ -73,7 +74,11 @@ class Copier:
         _living.discard(self)
         self.channel.close()
         with suppress(ChildProcessError):
-            self.process.wait()
+            try:
+                self.process.wait(CLOSING_SECONDS)
+            except subprocess.TimeoutExpired:  # it waits for a disk
+                self.process.kill()
+                self.process.wait()
 
 
 _living: set[Copier] = set()
