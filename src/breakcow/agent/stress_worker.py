@@ -117,7 +117,9 @@ class Worker:
                 area.armed = ""
                 for page in area.pages:
                     page.protected = page.stale = False
-        return Worker(self.common, slot, _named(self.name, self.children), self.areas, self.fresh)
+        child = Worker(self.common, slot, _named(self.name, self.children), self.areas, self.fresh)
+        child.swept = self.swept  # of pages that were unmerged since the parent's last look the child knows nothing
+        return child
 
     def place(self) -> int:
         """An address where no area has been."""
