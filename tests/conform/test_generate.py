@@ -20,7 +20,7 @@ def test_a_seed_is_the_same_program_every_time() -> None:
 
 def test_all_operations_are_drawn() -> None:
     drawn = {step.verb for seed in range(200) for step in generate(seed).body if isinstance(step, Step)}
-    assert drawn == set(VERB)
+    assert drawn == set(VERB) - {"begin", "retry"}
 
 
 def test_pins_and_pipes_are_only_ended_where_they_were_begun() -> None:

@@ -93,6 +93,14 @@ def test_a_child_reads_what_its_parent_stored_later() -> None:
     assert not programs(search(PROFILES["5.10"], operations, 5))
 
 
+def test_dirty_cow_comes_out_of_the_pieces_of_a_forced_store() -> None:
+    """G23, CVE-2016-5195: GUP follows, faults and follows again, and MADV_DONTNEED comes between."""
+    operations = ("write", "read", "mprotect", "dontneed", "begin", "retry")
+    old = search(PROFILES["5.10"].but(gup_cow_drops_write=1), operations, 7, processes=1)
+    assert set(programs(old)) == {("isolation", "retry"), ("isolation", "read")}
+    assert not programs(search(PROFILES["5.10"], operations, 8, processes=1))
+
+
 def test_the_third_option_of_the_review_raises_an_event_nobody_caused_and_blocks_the_caller() -> None:
     third = PROFILES["6.1"].but(break_ksm=2)
     found = search(third, ("write", *UFFD, *KSM), 8, 1 << 2, processes=1)

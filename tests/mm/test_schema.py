@@ -55,7 +55,8 @@ def test_the_record_type_has_the_same_fields_in_the_same_order(processes: int, p
     np = pytest.importorskip("numpy")
     bounds = Bounds(processes, pages)
     record = np.zeros(1, dtype(bounds))[0]
-    assert record.dtype.names == tuple(LAYOUT)
+    assert record.dtype.names == (*LAYOUT, "padding")
+    assert record.dtype.itemsize % 8 == 0
     for name, (kind, axes) in LAYOUT.items():
         assert record[name].dtype.names == tuple(RECORDS[kind])
         assert record[name].shape == (bounds.shape(axes) if axes else ())

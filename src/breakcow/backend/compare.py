@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from breakcow.backend.observation import Observation, Outcome, PageSeen, ProcessSeen
 
 
@@ -68,9 +66,9 @@ def _compare_processes(found: Found, name: str, a: ProcessSeen | None, b: Proces
 
 
 def _compare_pages(found: Found, process: str, page: str, a: PageSeen, b: PageSeen) -> None:
-    for field in msgspec.structs.fields(PageSeen):
-        expected, observed = getattr(a, field.name), getattr(b, field.name)
+    for field in PageSeen.__struct_fields__:
+        expected, observed = getattr(a, field), getattr(b, field)
         if expected is not None and observed is not None and expected != observed:
-            found.append((process, page, field.name, expected, observed))
-            if field.name == "state":
+            found.append((process, page, field, expected, observed))
+            if field == "state":
                 return

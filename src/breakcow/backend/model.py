@@ -19,6 +19,7 @@ from breakcow.litmus.requirements import REQUIREMENTS
 from breakcow.mm import flags
 from breakcow.mm.actions import VERB, VERBS
 from breakcow.mm.ghost import follow
+from breakcow.mm.memory import REUSE_REFCOUNT
 from breakcow.mm.promises import consistent_counters, consistent_page
 from breakcow.mm.schema import Bounds, State
 from breakcow.mm.step import boot, step
@@ -113,8 +114,8 @@ class ModelBackend:
             unlike = [found_ for found_ in found if found_]
             if len(unlike) == len(found):
                 return min(unlike, key=len)[0]
-            matching = {after.pack(): after for (after, _), d in zip(outcomes, found, strict=True) if not d}
-            states = list(matching.values())
+            matching = [after for (after, _), d in zip(outcomes, found, strict=True) if not d]
+            states = matching if len(matching) == 1 else list({after.pack(): after for after in matching}.values())
         return None
 
     def trace(self, program: Program, number: int) -> tuple[Call, ...]:
@@ -134,7 +135,9 @@ class ModelBackend:
         return state
 
     def _outcomes(self, state: State, program: Program, action: Action) -> list[tuple[State, Observation]]:
-        """Every way the action can end from `state`."""
+        """Every way the action can end from `state`, which is used up where this kernel has no choice."""
+        if self.profile.wp_reuse != REUSE_REFCOUNT:  # only there does the specification choose()
+            return [(state, self._observe(state, program, action))]
         done, pending = [], [0]
         while pending:
             choices = pending.pop()

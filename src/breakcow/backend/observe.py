@@ -24,7 +24,12 @@ from breakcow.mm.schema import State
 
 RESULTS = {OK: "ok", BLOCKED: "blocked", SIGBUS: "SIGBUS", SIGSEGV: "SIGSEGV", BUSY: "busy"}
 EVENTS = {EVENT_PAGEFAULT_WP: "wp", EVENT_FORK: "fork", EVENT_REMAP: "remap"}
-LOADS = {"read", "process_vm_readv"}
+LOADS = {
+    "read",
+    "process_vm_readv",
+    "begin",
+    "retry",
+}  # operations whose value is seen: what was loaded, or 1 if a store in pieces was made
 Frames = dict[tuple[int, int], int]
 
 

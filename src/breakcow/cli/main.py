@@ -39,8 +39,12 @@ COMMANDS = {  # what each is for, and examples
         ("breakcow trace ksm/unmerge-uffd-wp --on vm:6.1 --step 15",),
     ),
     "conform": (
-        "Run random programs on a kernel and hold them against its model.",
-        ("breakcow conform", "breakcow conform --on vm:6.1 --programs 200 --seed 1000"),
+        "Run every transition of a bound, or random programs, on a kernel and hold them against its model.",
+        ("breakcow conform --tours", "breakcow conform --on vm:6.1 --programs 200 --seed 1000 --json 6.1.json"),
+    ),
+    "merge": (
+        "Merge the results of conform from several machines or kernels.",
+        ("breakcow merge host.json 6.1-*.json --markdown conformance.md",),
     ),
     "covers": ("Write which cases of the kernel's own test programs the corpus covers.", ("breakcow covers > docs/covers.md",)),
     "stress": (

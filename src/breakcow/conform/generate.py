@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass, field
 
+from breakcow.litmus.requirements import BY_VERB
 from breakcow.litmus.syntax import Step, Test
 from breakcow.mm.actions import FEATURES, KNOBS, PROTECTIONS, VERB
 
@@ -120,7 +121,7 @@ def generate(seed: int) -> Test:
     for verb, likely in (("uffd_open", 0.6), ("uffd_register", 0.5), ("mergeable", 0.6)):
         if draw.random() < likely:
             program.add(verb)
-    verbs = list(VERB)
+    verbs = [verb for verb in VERB if BY_VERB.get(verb) != "model-only"]
     weights = [WEIGHTS.get(verb, 3) for verb in verbs]
     while len(program.steps) < 30:
         program.add(draw.choices(verbs, weights)[0])

@@ -30,9 +30,10 @@ UNSAID = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """seed: of the program. test: the shortest that still differs. difference: what it shows; None if only the whole program did, once."""
+    """origin: which program, as "seed 7". test: the shortest that still differs. difference: what it shows; None if only the whole
+    program did, once."""
 
-    seed: int
+    origin: str
     test: Test
     difference: Difference | None
 
@@ -61,17 +62,17 @@ def conform(kernel: Kernel, model: ModelBackend, seeds: range, tally: Tally, pro
         tally.steps += len(seen)
         tally.promises.update({one.promise for one in broken(flat, seen)})
         if model.check(flat, seen):
-            yield _finding(kernel, model, seed, test)
+            yield smallest(kernel, model, f"seed {seed}", test)
         progress()
 
 
-def _finding(kernel: Kernel, model: ModelBackend, seed: int, test: Test) -> Finding:
-    """The difference shrunk, if it shows again."""
+def smallest(kernel: Kernel, model: ModelBackend, origin: str, test: Test) -> Finding:
+    """The difference that `test` showed, shrunk if it shows again."""
 
     def differs(candidate: Test) -> Difference | None:
         flat = program(candidate)
         return model.check(flat, kernel.run(flat))
 
-    smallest = shrink(test, lambda candidate: differs(candidate) is not None)
-    (smallest,) = parse(to_text(smallest))
-    return Finding(seed, smallest, differs(smallest))
+    shrunk = shrink(test, lambda candidate: differs(candidate) is not None)
+    (shrunk,) = parse(to_text(shrunk))
+    return Finding(origin, shrunk, differs(shrunk))

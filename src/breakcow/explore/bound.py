@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from breakcow.kernel import Profile
-from breakcow.mm.actions import FEATURES, KNOBS, PROTECTIONS, VERB, VERBS, Verb
+from breakcow.mm.actions import FEATURES, KNOBS, PROTECTIONS, SCANS, VERB, VERBS, Verb
 from breakcow.mm.schema import Bounds
 
 ALWAYS = ("write", "read")
@@ -16,6 +16,7 @@ KINDS = {  # operations that belong together; what is not named is a kind of its
     "fork": ("fork", "exit"),
     "pins": ("pin", "unpin", "dma"),
     "pipes": ("vmsplice", "drain"),
+    "threads": ("begin", "retry"),
     "kernel access": ("copy_to_user", "mem_write", "process_vm_readv", "process_vm_writev"),
     "prefaulting": ("populate_read", "populate_write"),
     "soft-dirty": ("clear_refs",),
@@ -103,6 +104,8 @@ def _arguments(verb: Verb, bound: Bound, profile: Profile) -> list[int]:
         return list(PROTECTIONS.values())
     if "{features}" in verb.pattern:
         return [0, *(bit for word, bit in FEATURES.items() if word not in SUPPORTED or getattr(profile, SUPPORTED[word]))]
+    if "{scan}" in verb.pattern:
+        return list(SCANS.values()) if profile.pagemap_scan else []
     if "{knob}" in verb.pattern:
         return [KNOBS[knob] * 1000 + number for knob, number in SETTINGS]
     if "{process}" in verb.pattern:

@@ -1,9 +1,9 @@
 """What Python calls of the compiled rules, apart from the search itself."""
 
-from breakcow.explore.expand import breaches
+from breakcow.explore.expand import breaches, successors
 from breakcow.explore.normal import normalise
-from breakcow.explore.packing import pack
-from breakcow.explore.table import States, Words, hash_row
+from breakcow.explore.packing import pack, unpack
+from breakcow.explore.table import Row, States, Words, hash_row
 from breakcow.mm.ghost import follow
 from breakcow.mm.promises import broken
 from breakcow.mm.schema import State
@@ -39,3 +39,15 @@ def start(work: States, raw: Words, out: Words, symmetric: int) -> int:
     """Bring `work[0]` into its normal form and pack it into row 0 of `out`; its hash, or 0 if a value does not fit."""
     normalise(work[0], symmetric)
     return 0 if pack(work[0], out, 0) else hash_row(raw, 0)
+
+
+def leads_to(states: Words, i: int, actions: Words, work: States, raw: Words, made: Words, tally: Row, counts: Row) -> int:
+    """Every transition from the packed state in row `i`: (i, action, choices, hash) in rows of `made`, the state it leads to in `work`
+    from 1 on, contents under their own names; how many."""
+    unpack(work[0], states, i)
+    return successors(work, raw, made, 0, i, actions, 0, 0, made, tally, counts)
+
+
+def put_away(work: States, k: int, out: Words, i: int) -> int:
+    """Pack the normal state `work[k]` into row `i` of `out`; not 0 if a value does not fit."""
+    return pack(work[k], out, i)

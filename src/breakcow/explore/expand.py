@@ -81,7 +81,12 @@ def successors(
     highest = highest_content(s) if symmetric else 255
     for a in range(actions.shape[0]):
         verb, p, v, n, c = actions[a, 0], actions[a, 1], actions[a, 2], actions[a, 3], actions[a, 4]
-        if not may_act(s, verb, p, c) or actions[a, 5] > highest + 1 or (verb == FORK and not next_process(s, c)):
+        if (
+            not may_act(s, verb, p, c)
+            or actions[a, 5] > highest + 1
+            or not in_one_piece(s, p, v, n)
+            or (verb == FORK and not next_process(s, c))
+        ):
             continue
         choices = 0
         while choices >= 0 and k < made.shape[0]:
@@ -119,6 +124,14 @@ def next_choices(choices: int, drawn: int) -> int:
     return -1
 
 
+def in_one_piece(s: State, p: int, v: int, n: int) -> int:
+    """No mremap took the pages of the range apart: else it is no one system call."""
+    for w in range(v, v + n - 1):
+        if s.vma[p, w].area != s.vma[p, w + 1].area:
+            return 0
+    return 1
+
+
 def next_process(s: State, c: int) -> int:
     """A child takes the first free name."""
     return 1 if c > 0 and s.proc[c - 1].state != PROCESS_NONE else 0
@@ -132,7 +145,7 @@ def highest_content(s: State) -> int:
     for p in range(s.ghost.shape[0]):
         for v in range(s.ghost.shape[1]):
             highest = max(highest, s.ghost[p, v].value, s.ghost[p, v].splice_value, s.rmap[p, v].checksum - 1)
-        highest = max(highest, s.proc[p].argument)
+        highest = max(highest, s.proc[p].argument, s.proc[p].gup_content)
     return highest
 
 

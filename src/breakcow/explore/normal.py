@@ -49,6 +49,13 @@ def forget_sleep(s: State, p: int) -> None:
         proc.first = 0
         proc.count = 0
         proc.argument = 0
+    if not proc.gup or proc.state == PROCESS_EXITED:
+        proc.gup = 0
+        proc.gup_foll = 0
+        proc.gup_forced = 0
+        proc.gup_content = 0
+        proc.begun_first = 0
+        proc.begun_argument = 0
     if not proc.pending_verb:
         proc.pending_first = 0
         proc.pending_count = 0
@@ -59,7 +66,7 @@ def forget_sleep(s: State, p: int) -> None:
 
 
 def forget_page(s: State, p: int, v: int) -> None:
-    """What hangs on a page that has none: no vma, no rmap_item, no pipe, no soft-dirty bits."""
+    """What hangs on a page that has none: no process, no rmap_item, no pipe, no soft-dirty bits."""
     ghost = s.ghost[p, v]
     item = s.rmap[p, v]
     ghost.breach = 0
@@ -69,7 +76,7 @@ def forget_page(s: State, p: int, v: int) -> None:
     if not s.seen.soft_dirty:
         ghost.written = 0
         ghost.exempt = 0
-    if not s.vma[p, v].mapped:
+    if s.proc[p].state == PROCESS_EXITED:
         s.vma[p, v].area = 0
     if not item.exists:
         item.moved = 0
@@ -259,6 +266,7 @@ def name_contents(s: State) -> None:
             k = name_content(s, s.ghost[p, v].value, k)
             k = name_content(s, s.ghost[p, v].splice_value, k)
             k = name_content(s, s.rmap[p, v].checksum - 1, k)
+        k = name_content(s, s.proc[p].gup_content, k)
         if sleeps_with_content(s.proc[p].verb):
             k = name_content(s, s.proc[p].argument, k)
 
@@ -290,6 +298,8 @@ def swap_contents(s: State, c: int, d: int) -> None:
             s.ghost[p, v].splice_value = exchanged(s.ghost[p, v].splice_value, c, d)
             s.rmap[p, v].checksum = exchanged(s.rmap[p, v].checksum, c + 1, d + 1)
         proc = s.proc[p]
+        proc.gup_content = exchanged(proc.gup_content, c, d)
+        proc.begun_argument = exchanged(proc.begun_argument, c, d)
         if sleeps_with_content(proc.verb):
             proc.argument = exchanged(proc.argument, c, d)
         if sleeps_with_content(proc.pending_verb - 1):

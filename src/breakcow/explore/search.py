@@ -131,12 +131,15 @@ class Search:
         return self.tally
 
     def _begin(self) -> None:
-        scratch = Scratch(self)
-        compiled.fill(scratch.work[0], start(self.bound, self.profile))
         first = np.zeros((1, packing.words(self.bound.state, self.bound.contents)), np.int64)
-        number = self.rules.start(scratch.work, scratch.raw, first, self.symmetric)
+        number = self.first_state(Scratch(self), first)
         self._table[number & len(self._table) - 1] = number
         self.levels = [Level(0, [np.zeros((1, 3), np.int64)], [first])]
+
+    def first_state(self, scratch: "Scratch", out: Array) -> int:
+        """Pack the state in which a program starts into row 0 of `out`; its hash."""
+        compiled.fill(scratch.work[0], start(self.bound, self.profile))
+        return int(self.rules.start(scratch.work, scratch.raw, out, self.symmetric))
 
     def _next_level(self, progress: Callable[[Tally], None], deadline: float) -> None:
         """Expand the last level by all threads."""

@@ -39,6 +39,12 @@ BEHAVIOURS = (
         'Linux kernel commit 6c287605fd56 ("mm: remember exclusively mapped anonymous pages with PG_anon_exclusive") (in v5.19)',
     ),
     Behaviour(
+        "gup_cow_drops_write",
+        "GUP goes on as for a load once a forced store has broken COW, and looks at the page anew",
+        ("no", "yes"),
+        'Linux kernel commit 19be0eaffa3a ("mm: remove gup_flags FOLL_WRITE games from __get_user_pages()") (in v4.9), CVE-2016-5195',
+    ),
+    Behaviour(
         "gup_unshare",
         "a read-only pin unshares a page that is not exclusive (FAULT_FLAG_UNSHARE)",
         ("no", "yes"),

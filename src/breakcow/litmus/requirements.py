@@ -37,6 +37,8 @@ BY_VERB = {
     "populate_write": "populate",
     "clear_refs": "soft-dirty",
     "pagemap_scan": "pagemap-scan",
+    "begin": "model-only",
+    "retry": "model-only",
     "uffd_open": "uffd",
     "uffd_register": "uffd-wp",
     "uffd_protect": "uffd-wp",

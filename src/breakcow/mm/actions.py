@@ -81,6 +81,10 @@ VERBS = (
     Verb("dma", "dma {each} {value}", "gup.dma", "the device stores into the fixed buffer (READ_FIXED)"),
     Verb("vmsplice", "vmsplice {each}", "gup.vmsplice", "vmsplice(2) into a pipe: a reference, no pin"),
     Verb("drain", "drain {each}", "gup.drain", "read the pipe empty: the reference is gone"),
+    Verb(
+        "begin", "begin mem_write {each} {value}", "gup.gup_begin", "another thread's mem_write, up to where it drops the page table lock"
+    ),
+    Verb("retry", "retry", "gup.gup_retry", "that thread goes on: one more look at the page, and the fault or the store"),
     Verb("ksm_scan", "ksm scan {number}", "ksm_scan.ksm_do_scans", "that many full scans of ksmd", kernel=True),
     Verb("ksm_run", "ksm run {number}", "ksm.run_store", "write 0, 1 or 2 to /sys/kernel/mm/ksm/run", kernel=True),
     Verb("ksm_set", "ksm set {knob} {number}", "ksm.knob_store", "write a file of /sys/kernel/mm/ksm", kernel=True),

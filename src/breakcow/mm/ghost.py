@@ -47,6 +47,8 @@ UNPIN = VERBS.index(VERB["unpin"])
 DMA = VERBS.index(VERB["dma"])
 VMSPLICE = VERBS.index(VERB["vmsplice"])
 DRAIN = VERBS.index(VERB["drain"])
+BEGIN = VERBS.index(VERB["begin"])
+RETRY = VERBS.index(VERB["retry"])
 KSM_SCAN = VERBS.index(VERB["ksm_scan"])
 KSM_RUN = VERBS.index(VERB["ksm_run"])
 
@@ -99,6 +101,9 @@ def remember(s: State, verb: int, p: int, v: int, n: int, c: int) -> None:
     proc.pending_first = v
     proc.pending_count = n
     proc.pending_argument = c
+    if stores(verb):
+        for w in range(v, v + n):
+            s.ghost[p, w].exempt = 1  # the fault may have prepared the page for the store that waits
 
 
 def went_as_far_as(s: State, p: int, page: int) -> None:
@@ -151,12 +156,24 @@ def complete(s: State, verb: int, p: int, v: int, n: int, c: int, value: int) ->
         administrator(s, verb, c)
     elif verb == UFFD_OPEN:
         uffd_open(s, p, c)
+    elif verb == BEGIN or verb == RETRY:
+        other_thread(s, verb, p, v, c, value)
     elif verb == EXIT or verb == CLEAR_REFS or verb == UFFD_CLOSE:
         for w in range(s.ghost.shape[1]):
             complete_page(s, verb, p, w, c, value)
     else:
         for w in range(v, v + n):
             complete_page(s, verb, p, w, c, value)
+
+
+def other_thread(s: State, verb: int, p: int, v: int, c: int, value: int) -> None:
+    """A store of another thread that is made in pieces: `value` is 1 when it landed."""
+    proc = s.proc[p]
+    if verb == BEGIN:
+        proc.begun_first = v
+        proc.begun_argument = c
+    if value == 1:
+        stored(s, MEM_WRITE, p, proc.begun_first, proc.begun_argument)
 
 
 def complete_page(s: State, verb: int, p: int, v: int, c: int, value: int) -> None:

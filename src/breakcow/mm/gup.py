@@ -22,6 +22,7 @@ from breakcow.mm.flags import (
     PROT_WRITE,
     VM_FAULT_RETRY,
     VM_FAULT_SIGBUS,
+    VM_FAULT_WRITE,
 )
 from breakcow.mm.memory import REUSE_EXCLUSIVE, handle_mm_fault
 from breakcow.mm.page_alloc import put_page
@@ -122,6 +123,44 @@ def mem_write(s: State, p: int, v: int, n: int, c: int) -> int:
     if gup(s, p, v, foll) != OK:
         return -EIO
     s.page[s.pte[p, v].frame].content = c
+    return OK
+
+
+def gup_begin(s: State, p: int, v: int, n: int, c: int) -> int:
+    """pwrite(2) to /proc/self/mem by another thread of the process, mem_write() in pieces: from one drop of the page table lock to the
+    next. BUSY if one is under way. It has not ended where it gives OK: s.step.value is 1 when it stored."""
+    proc = s.proc[p]
+    if proc.gup:
+        return BUSY
+    proc.gup = v + 1
+    proc.gup_foll = FOLL_GET | FOLL_REMOTE | FOLL_WRITE | (FOLL_FORCE if s.kernel.proc_mem_force else 0)
+    proc.gup_forced = 0
+    proc.gup_content = c
+    if check_vma_flags(s, p, v, proc.gup_foll):
+        proc.gup = 0
+        return -EIO
+    return gup_retry(s, p, 0, 0, 0)
+
+
+def gup_retry(s: State, p: int, v: int, n: int, c: int) -> int:
+    """One round of __get_user_pages(): the page is followed and the store is made, or one fault. Nothing if no call is under way."""
+    proc = s.proc[p]
+    v = proc.gup - 1
+    if v < 0:
+        return OK
+    follow = follow_page_pte(s, p, v, proc.gup_foll, proc.gup_forced)
+    if follow == FOLLOWED:
+        s.page[s.pte[p, v].frame].content = proc.gup_content
+        s.step.value = 1
+        proc.gup = 0
+        return OK
+    fault = faultin_page(s, p, v, proc.gup_foll, follow)
+    if fault & VM_FAULT_SIGBUS:
+        proc.gup = 0
+        return -EIO
+    proc.gup_forced = 1
+    if s.kernel.gup_cow_drops_write and fault & VM_FAULT_WRITE and not s.vma[p, v].prot & PROT_WRITE:
+        proc.gup_foll &= ~FOLL_WRITE  # the copy is broken: go on as for a load
     return OK
 
 

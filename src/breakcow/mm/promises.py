@@ -120,9 +120,8 @@ def consistent_page(s: State, p: int, v: int) -> int:
 
 def consistent_counters(s: State) -> int:
     """Promise 9, for the counters: mapcounts, shared and sharing equal what the tables and the tree say."""
-    for f in range(1, s.page.shape[0]):
-        if s.page[f].mapcount != mappings(s, f):
-            return 0
+    if not consistent_mapcounts(s):
+        return 0
     shared = 0
     sharing = 0
     for n in range(s.node.shape[0]):
@@ -134,6 +133,21 @@ def consistent_counters(s: State) -> int:
     if s.kernel.ksm_fork_copies_merging:
         return 1  # what fork does not count is subtracted all the same: the kernel's own counter is wrong
     return 1 if not s.kernel.ksm_zero_pages_unmerge or s.ksm.zero_pages == ksm_zero_entries(s) else 0
+
+
+def consistent_mapcounts(s: State) -> int:
+    """Each frame that an entry maps counts its entries, and no other frame counts any."""
+    counted = 0
+    for f in range(1, s.page.shape[0]):
+        counted += s.page[f].mapcount
+    for p in range(s.pte.shape[0]):
+        for v in range(s.pte.shape[1]):
+            f = s.pte[p, v].frame
+            if s.pte[p, v].present and f != ZERO_PAGE:
+                counted -= 1
+                if s.page[f].mapcount != mappings(s, f):
+                    return 0
+    return 1 if counted == 0 else 0
 
 
 def mappings(s: State, f: int) -> int:

@@ -1,0 +1,68 @@
+"""Results of conform, as text and as a page of the docs."""
+
+from collections.abc import Sequence
+
+from breakcow.conform.result import Result
+
+PAGE = """# Conformance: the specification held to real kernels
+
+`breakcow conform` runs programs on a kernel and compares every observation after every step with the specification of the behaviours
+that were measured on it. This page is written by `breakcow merge RESULT.json... --markdown docs/conformance.md`.
+
+## Tours
+
+Every transition of the specification within the bound: each operation from each state that is reached. A transition is confirmed when it
+was taken in a program on which kernel and specification agree from the first step to the last.
+
+{tours}
+
+## Random programs
+
+Longer programs beyond that bound, each named by its seed: `breakcow conform --seed FIRST --programs NUMBER` makes the same ones.
+
+{random}
+
+## Differences
+
+{differences}
+"""
+
+
+def words(one: Result) -> str:
+    """One result in lines for people."""
+    rate = f"{one.programs / max(one.seconds, 0.001):.0f} programs and {one.steps / max(one.seconds, 0.001):.0f} steps a second"
+    lines = [f"{one.on} ({one.release}), profile {one.profile}: {one.bound}"]
+    if one.kind == "tours":
+        lines.append(f"  {one.confirmed} of {one.transitions} transitions confirmed, {one.share:.2f} %")
+    lines.append(f"  {one.programs} programs, {one.steps} steps, {one.skipped} not for this kernel, {rate}")
+    lines += [f"  {number} programs broke the promise {promise}" for promise, number in sorted(one.promises.items())]
+    return "\n".join([*lines, f"  {len(one.differences)} differ from the model"])
+
+
+def page(results: Sequence[Result]) -> str:
+    """The page of the docs."""
+    tours = [
+        (one.on, one.release, one.bound, f"{one.transitions:,}", f"{one.share:.2f} %", f"{one.programs:,}", f"{one.steps:,}", _number(one))
+        for one in results
+        if one.kind == "tours"
+    ]
+    random = [
+        (one.on, one.release, ", ".join(f"{a} to {b}" for a, b in one.seeds), f"{one.programs:,}", f"{one.steps:,}", _number(one))
+        for one in results
+        if one.kind == "random"
+    ]
+    found = [f"### {one.on} ({one.release})\n\n```\n{text}\n```" for one in results for text in one.differences]
+    return PAGE.format(
+        tours=_table(("kernel", "release", "bound", "transitions", "confirmed", "programs", "steps", "differ"), tours),
+        random=_table(("kernel", "release", "seeds", "programs", "steps", "differ"), random),
+        differences="\n\n".join(found) or "None.",
+    )
+
+
+def _number(one: Result) -> str:
+    return str(len(one.differences))
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
