@@ -84,8 +84,8 @@ def test_mappings_lie_apart_and_their_pages_side_by_side() -> None:
         ({"actions": [["-", "write", 0, 1, 7]]}, "write cannot be done by '-'"),
         ({"actions": [["A", "ksm_scan", 0, 0, 1]]}, "ksm_scan cannot be done by 'A'"),
         ({"actions": [["C", "write", 0, 1, 7]]}, "write cannot be done by 'C'"),
-        ({"actions": [["A", "fork", 0, 0, 2]]}, "fork of a process that the program does not name"),
-        ({"actions": [["A", "fork", 0, 0, 1]] * 2}, "forked once"),
+        ({"actions": [["A", "fork", 0, 0, 2]]}, "birth of a process that the program does not name"),
+        ({"actions": [["A", "fork", 0, 0, 1]] * 2}, "born once"),
         ({"actions": [["A", "write", 0.0, 1, 7]]}, "are numbers"),
     ],
 )

@@ -8,7 +8,7 @@ from breakcow.litmus.operations import HIGHEST, NUMBERS, PROCESSES
 from breakcow.litmus.requirements import REQUIREMENTS
 from breakcow.litmus.syntax import Atom, Comment, Expect, Fixed, PageRef, Step, Test
 from breakcow.litmus.words import COUNTERS, KINDS, OUTCOMES, RESERVED
-from breakcow.mm.actions import KNOBS, LIMITS, PROTECTIONS, SCANS, VERBS, Verb
+from breakcow.mm.actions import BIRTHS, KNOBS, LIMITS, PROTECTIONS, SCANS, VERB, VERBS, Verb
 
 PRINTABLE = st.characters(codec="utf-8", exclude_categories=["Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"])
 TEXT = st.lists(st.text(PRINTABLE, min_size=1, max_size=8), min_size=1, max_size=5).map(" ".join)
@@ -46,7 +46,7 @@ def arguments(draw: st.DrawFn, verb: Verb, children: list[str]) -> int:
 
 @st.composite
 def steps(draw: st.DrawFn, pages: list[str], alive: list[str], children: list[str]) -> Step:
-    possible = [verb for verb in VERBS if (verb.kernel or alive) and (verb.name != "fork" or children)]
+    possible = [verb for verb in VERBS if (verb.kernel or alive) and (verb.name not in BIRTHS or children)]
     verb = draw(st.sampled_from(possible))
     process = "-" if verb.kernel else draw(st.sampled_from(alive))
     takes = "{each}" in verb.pattern or "{range}" in verb.pattern
@@ -82,7 +82,7 @@ def bodies(draw: st.DrawFn, pages: list[str]) -> tuple[Step | Expect | Comment, 
         children = [name for name in PROCESSES if name not in born]
         step = draw(steps(pages, alive, children))
         body.append(step)
-        if step.verb == "fork":
+        if step.verb in BIRTHS:
             alive.append(PROCESSES[step.argument])
             born.append(PROCESSES[step.argument])
         if step.verb == "exit":

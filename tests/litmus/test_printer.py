@@ -21,8 +21,8 @@ def test_a_printed_test_reads_back_as_itself(test: Test) -> None:
     assert to_text(read) == text
 
 
-EXAMPLE = {"{each}": "x y", "{range}": "x y", "{value}": "7", "{process}": "B", "{prot}": "rw", "{features}": "sigbus", "{number}": "2"}
-EXAMPLE |= {"{knob}": "max_page_sharing", "{scan}": "written"}
+EXAMPLE = {"{each}": "x y", "{range}": "x y", "{value}": "7", "{process}": "B", "{prot}": "rw", "{features}": "sigbus", "{number}": "1"}
+EXAMPLE |= {"{knob}": "use_zero_pages", "{scan}": "written"}
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)

@@ -90,6 +90,7 @@ def _argument(rng: random.Random, verb: str, processes: int) -> int:
     choices = {
         "mprotect": [0, 1, 3],
         "fork": list(range(processes)),
+        "spawn": list(range(processes)),
         "uffd_open": [0, *FEATURES.values(), 5, 20],
         "pagemap_scan": list(SCANS.values()),
         "ksm_scan": [1, 2],

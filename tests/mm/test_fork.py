@@ -204,3 +204,25 @@ def test_a_parent_and_child_do_not_see_each_others_stores(kernel: str) -> None:
     machine.do("write", c=9, p=1)
     assert (machine.content(), machine.content(p=1)) == (8, 9)
     assert machine.broken() == set()
+
+
+def test_a_spawned_process_has_new_memory_and_keeps_what_the_mm_asked_for() -> None:
+    m = Machine("6.12")
+    m.do("write", 0, c=7)
+    m.do("munmap", 2)
+    m.do("merge_any", c=1)
+    assert m.do("spawn", c=1) == 0
+    assert not m.pte(0, p=1).present and m.s.vma[1, 2].mapped and m.s.vma[1, 0].mergeable
+    assert m.page().mapcount == 1 and not m.page().exclusive and not m.pte().write  # as the fork left it
+    m.do("write", 0, p=1, c=7)
+    m.do("ksm_scan", c=2)
+    assert m.same(0, 0, 0, 1) and m.broken() == set()
+    assert m.do("spawn", c=1) == BUSY
+
+
+def test_a_spawned_process_has_no_userfaultfd() -> None:
+    m = Machine("6.12").protected(features=UFFD_FEATURE_EVENT_FORK)
+    m.do("spawn", c=1)
+    assert [kind for kind, _, _ in m.events()] == [EVENT_FORK]
+    assert not m.s.proc[1].uffd and not m.s.vma[1, 0].registered
+    assert m.do("write", p=1, c=3) == 0

@@ -5,6 +5,7 @@ import pytest
 from breakcow.kernel import PROFILES
 from breakcow.mm.flags import EBUSY, EINVAL, ENOENT, OK
 from breakcow.mm.ksm import MADV_MERGEABLE, ksm_madvise
+from breakcow.mm.vma import same_vma
 from mm.machine import Machine
 
 
@@ -178,3 +179,29 @@ def test_max_page_sharing_cannot_change_while_a_forked_child_maps_a_ksm_page() -
     assert machine.s.ksm.pages_shared == 0
     assert machine.do("ksm_set", c=2003) == -EBUSY
     assert machine.s.ksm.max_page_sharing == 256
+
+
+def test_merging_all_memory_and_none() -> None:
+    m = Machine("6.12", pages=3, areas=(0, 0, 1))
+    for v in range(3):
+        m.do("write", v, c=7)
+    assert m.do("merge_any", c=1) == 0
+    m.do("ksm_scan", c=2)
+    assert m.same(0, 1) and m.same(0, 2) and m.page().ksm
+    assert m.do("merge_any", c=0) == 0
+    assert not m.page().ksm and not m.same(0, 1) and m.broken() == set()
+    assert m.s.proc[0].entered  # until ksmd finds nothing there
+    m.do("ksm_scan", c=1)
+    assert not m.s.proc[0].entered
+
+
+def test_merging_all_memory_needs_6_4() -> None:
+    assert Machine("6.1").do("merge_any", c=1) == -EINVAL
+
+
+def test_vmas_whose_flags_become_equal_by_prctl_stay_apart() -> None:
+    m = Machine("6.12")
+    m.do("mergeable", 0)
+    m.do("merge_any", c=1)
+    assert [m.s.vma[0, v].mergeable for v in range(3)] == [1, 1, 1]
+    assert not same_vma(m.s, 0, 0, 1) and same_vma(m.s, 0, 1, 2)

@@ -75,6 +75,15 @@ def _ksm(bench: Bench) -> str:
     return ""
 
 
+def _merge_any(bench: Bench) -> str:
+    try:
+        bench.call(abi.PRCTL, abi.PR_SET_MEMORY_MERGE, 1, 0, 0, 0)
+        bench.call(abi.PRCTL, abi.PR_SET_MEMORY_MERGE, 0, 0, 0, 0)
+    except OSError as error:
+        return f"prctl(PR_SET_MEMORY_MERGE) gives {abi.errno_name(error.errno)}: it needs Linux 6.4"
+    return ""
+
+
 def _file(name: str, since: str) -> Callable[[Bench], str]:
     def probe(_: Bench) -> str:
         return "" if ksm.has(name) else f"{ksm.DIRECTORY}/{name} does not exist: it needs Linux {since}"
@@ -211,6 +220,7 @@ PROBES: dict[str, Callable[[Bench], str]] = {
     "proc-mem-force": _proc_mem_force,
     "ksm-bit": _ksm_bit,
     "uffd-wp-bit": _uffd_wp_bit,
+    "merge-any": _merge_any,
     "smart-scan": _file("smart_scan", "6.7"),
     "pagemap-scan": _pagemap_scan,
     "thp": _thp,

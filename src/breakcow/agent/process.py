@@ -49,11 +49,15 @@ class Process:
         self.pins: dict[int, Pin] = {}
         self.pipes: dict[int, Spliced] = {}
         self.pidfd = os.pidfd_open(pid)
-        self.files = [os.open(f"/proc/{pid}/{file}", os.O_RDONLY | os.O_CLOEXEC) for file in ("pagemap", "mem")]
+        self.files = self._opened()
         try:
             self.merging = os.open(f"/proc/{pid}/ksm_merging_pages", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             self.merging = -1  # before 5.19
+
+    def _opened(self) -> list[int]:
+        """The files that are read after each step; they are of the memory that it has when they are opened."""
+        return [os.open(f"/proc/{self.pid}/{file}", os.O_RDONLY | os.O_CLOEXEC) for file in ("pagemap", "mem")]
 
     @property
     def alive(self) -> bool:
@@ -91,6 +95,40 @@ class Process:
     def prepare(self) -> None:
         """It dies when the controller dies, even where it sleeps."""
         self.call(abi.PRCTL, abi.PR_SET_PDEATHSIG, signal.SIGKILL)
+
+    def map(self, start: int, length: int) -> None:
+        """Map memory: private, anonymous, read-write, where nothing is yet."""
+        flags = abi.MAP_PRIVATE | abi.MAP_ANONYMOUS | abi.MAP_FIXED_NOREPLACE
+        self.call(abi.MMAP, start, length, abi.PROT_RW, flags, -1, 0)
+
+    def execute(self) -> None:
+        """execve(2) of its own program, after which every page is mapped afresh where it was. No userfaultfd is left.
+
+        The new program listens on descriptor SOCKET, and the first thing it answers is the request after the one to execve(2).
+        """
+        self.call(abi.DUP2, stub.SOCKET + 1 + NAMES.index(self.name), stub.SOCKET)
+        arguments = struct.pack("<32sQQ", b"/proc/self/exe", stub.BUFFER, 0)
+        self.ask(stub.request(abi.EXECVE, (stub.BUFFER, stub.BUFFER + 32, 0), arguments))
+        self.prepare()
+        for number, payload in handlers():
+            self.call(abi.RT_SIGACTION, number, stub.BUFFER, 0, 8, payload=payload)
+        for fd in (*self.files, self.uffd):
+            if fd >= 0:
+                os.close(fd)
+        self.files, self.uffd = self._opened(), -1
+        for start, length in runs(self.addresses):
+            self.map(start, length)
+        self.mapped = set(range(len(self.addresses)))
+        for start, length in self.others():
+            self.call(abi.MADVISE, start, length, abi.MADV_UNMERGEABLE)
+
+    def others(self) -> list[tuple[int, int]]:
+        """The (address, length) of all that it has mapped besides the program's pages: code, data, stack."""
+        with open(f"/proc/{self.pid}/maps", "rb") as file:
+            ranges = [line.split(b" ", 1)[0].split(b"-") for line in file]
+        spans = [(int(first, 16), int(end, 16)) for first, end in ranges]
+        ours = [(first, end) for first, end in spans if any(first <= at < end for at in self.addresses)]
+        return [(first, end - first) for first, end in spans if (first, end) not in ours and end < 1 << 47]
 
     def asleep(self) -> bool:
         """It sleeps in handle_userfault() still, after something that may have woken it.
@@ -158,9 +196,8 @@ class Nursery:
         self.ask(abi.PRCTL, abi.PR_SET_PDEATHSIG, signal.SIGKILL)
         self.ask(abi.PRCTL, abi.PR_SET_THP_DISABLE, 1)
         self.ask(abi.PRCTL, abi.PR_SET_NAME, stub.BUFFER, payload=b"breakcow-test\0")
-        action = struct.pack("<QQQQ", stub.address("handler"), abi.SA_SIGINFO | abi.SA_RESTORER, stub.address("restorer"), 0)
-        for number in (signal.SIGSEGV, signal.SIGBUS):
-            self.ask(abi.RT_SIGACTION, number, stub.BUFFER, 0, 8, payload=action)
+        for number, payload in handlers():
+            self.ask(abi.RT_SIGACTION, number, stub.BUFFER, 0, 8, payload=payload)
 
     def ask(self, number: int, *arguments: int, payload: bytes = b"") -> int:
         """A system call of the nursery itself: its result, or OSError."""
@@ -188,6 +225,24 @@ class Nursery:
         os.close(self.memfd)
         for end in self.sockets:
             end.close()
+
+
+def runs(addresses: Sequence[int]) -> list[tuple[int, int]]:
+    """The (address, length) of each run of pages that lie side by side."""
+    found: list[tuple[int, int]] = []
+    for at in addresses:
+        start, length = found[-1] if found else (0, 0)
+        if found and at == start + length:
+            found[-1] = (start, length + abi.PAGE)
+        else:
+            found.append((at, abi.PAGE))
+    return found
+
+
+def handlers() -> list[tuple[int, bytes]]:
+    """Each signal that a litmus process handles, and its struct sigaction."""
+    action = struct.pack("<QQQQ", stub.address("handler"), abi.SA_SIGINFO | abi.SA_RESTORER, stub.address("restorer"), 0)
+    return [(number, action) for number in (signal.SIGSEGV, signal.SIGBUS)]
 
 
 def _become_stub(fds: list[int]) -> None:

@@ -19,6 +19,8 @@ ARGUMENTS = {  # verb -> values that its argument can have; 0 alone for all othe
     "dma": range(256),
     "mprotect": (0, 1, 3),
     "fork": range(1, LIMITS["processes"]),
+    "spawn": range(1, LIMITS["processes"]),
+    "merge_any": range(2),
     "uffd_open": range(64),
     "pagemap_scan": range(10),
     "ksm_scan": range(LIMITS["scans"] + 1),
@@ -39,7 +41,7 @@ ONE_PAGE = (
     "vmsplice",
     "drain",
 )
-NO_PAGES = (*KERNEL_VERBS, "fork", "exit", "clear_refs", "uffd_open", "uffd_close")
+NO_PAGES = (*KERNEL_VERBS, "fork", "spawn", "merge_any", "exit", "clear_refs", "uffd_open", "uffd_close")
 
 
 class RequestError(Exception):
@@ -57,7 +59,7 @@ class Program:
     @property
     def merges(self) -> bool:
         """It may merge pages, or step ksmd."""
-        return any(action.verb in ("mergeable", *KERNEL_VERBS) for action in self.actions)
+        return any(action.verb in ("mergeable", "merge_any", *KERNEL_VERBS) for action in self.actions)
 
     @property
     def scans(self) -> bool:
@@ -94,9 +96,9 @@ def program(wire: object) -> Program:
     if len(actions) > LIMITS["steps"] * LIMITS["pages"]:
         raise RequestError(f"a program has at most {LIMITS['steps'] * LIMITS['pages']} actions")
     checked = tuple(_action(action, processes, len(pages)) for action in actions)
-    forked = [action.argument for action in checked if action.verb == "fork"]
-    _demand(len(forked) == len(set(forked)), "a process is forked once")
-    _demand(all(NAMES[index] in processes for index in forked), "fork of a process that the program does not name")
+    forked = [action.argument for action in checked if action.verb in ("fork", "spawn")]
+    _demand(len(forked) == len(set(forked)), "a process is born once")
+    _demand(all(NAMES[index] in processes for index in forked), "birth of a process that the program does not name")
     return Program(tuple(pages), tuple(mappings), checked)
 
 

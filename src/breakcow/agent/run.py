@@ -87,18 +87,17 @@ class Run:
         addresses = self.program.addresses()
         process = self.nursery.birth(addresses)
         self.processes["A"] = process
-        flags = abi.MAP_PRIVATE | abi.MAP_ANONYMOUS | abi.MAP_FIXED_NOREPLACE
         for start, length in self.program.spans():
-            process.call(abi.MMAP, start, length, abi.PROT_RW, flags, -1, 0)
+            process.map(start, length)
         process.mapped = set(range(len(addresses)))
         if self.program.scans:
-            self._keep_page_table(process, flags)
+            self.keep_page_table(process)
 
-    def _keep_page_table(self, process: Process, flags: int) -> None:
+    def keep_page_table(self, process: Process) -> None:
         """A written page that no test names, in the page table of those it names: to PAGEMAP_SCAN a hole in a page table that is there
         is another thing than one that lacks it, and page tables come and go unseen."""
         last = FIRST_AREA + PAGE_TABLE - abi.PAGE
-        process.call(abi.MMAP, last, abi.PAGE, abi.PROT_RW, flags, -1, 0)
+        process.map(last, abi.PAGE)
         process.call(stub.COPY, last, stub.BUFFER, 1, payload=b"x")
 
     def _act(self, action: Action) -> Outcome:

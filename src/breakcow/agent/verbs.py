@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from . import abi, pagemap_scan, pins, stub, uffd
-from .process import Outcome, Process, Reply, Steps
+from .process import NAMES, Outcome, Process, Reply, Steps
 
 if TYPE_CHECKING:
     from .run import Run
@@ -145,6 +145,26 @@ def fork(run: "Run", process: Process, action: Action) -> Steps:
     return result(number)
 
 
+def spawn(run: "Run", process: Process, action: Action) -> Steps:
+    """fork(2), and execve(2) in the child, of the program that it is."""
+    outcome = yield from fork(run, process, action)
+    if outcome["result"] == "ok":
+        child = run.processes[NAMES[action.argument]]
+        child.execute()
+        if run.program.scans:
+            run.keep_page_table(child)
+    return outcome
+
+
+def merge_any(_: "Run", process: Process, action: Action) -> Steps:
+    """prctl(PR_SET_MEMORY_MERGE). What the process has besides the program's pages is left out again: KSM must not count it."""
+    number, _data = yield stub.request(abi.PRCTL, (abi.PR_SET_MEMORY_MERGE, action.argument, 0, 0, 0))
+    if number >= 0 and action.argument:
+        for start, length in process.others():
+            yield stub.request(abi.MADVISE, (start, length, abi.MADV_UNMERGEABLE))
+    return result(number)
+
+
 def exit_(_: "Run", process: Process, _action: Action) -> Steps:
     """exit_group(2). No reply comes; the run ends the verb when the process is gone."""
     process.leaving = True
@@ -239,6 +259,8 @@ VERBS: dict[str, Verb] = {
     "mremap": mremap,
     "munmap": munmap,
     "fork": fork,
+    "spawn": spawn,
+    "merge_any": merge_any,
     "exit": exit_,
     "clear_refs": clear_refs,
     "pagemap_scan": scan_pagemap,

@@ -42,6 +42,7 @@ PROGRAMS = {
     "uffd_user_mode_only": "A uffd open user-mode-only",
     "uffd_wp_unpopulated": "A uffd open wp-unpopulated",
     "uffd_wp_async": "A uffd open wp-async",
+    "ksm_merge_any": "A prctl memory_merge 1",
     "pagemap_scan": "A pagemap_scan x written",
     "pagemap_scan_hole_written": "A write x 1; A pagemap_scan x y any-written",
     "pagemap_scan_written_if_registered": "A write x 1; A pagemap_scan x written",
@@ -108,7 +109,7 @@ def measure(kernel: Kernel) -> Measured:
 def _needs(words: tuple[str, ...], name: str) -> list[str]:
     """What a program cannot do without: not the ability whose lack is the very thing it shows."""
     shown = {"uffd_wp_unpopulated": "uffd-wp-unpopulated", "uffd_wp_async": "uffd-wp-async", "madv_populate": "populate"}
-    shown |= {"pagemap_scan": "pagemap-scan"}
+    shown |= {"pagemap_scan": "pagemap-scan", "ksm_merge_any": "merge-any"}
     shown |= {"uffd_user_mode_only": "uffd-user-mode-only", "ksm_smart_scan": "smart-scan", "ksm_zero_pages_unmerge": "ksm-zero-pages"}
     return [word for word in words if word != shown.get(name)]
 

@@ -17,7 +17,7 @@ from breakcow.kernel import Profile
 from breakcow.litmus.program import Action, Program
 from breakcow.litmus.requirements import REQUIREMENTS
 from breakcow.mm import flags
-from breakcow.mm.actions import VERB, VERBS
+from breakcow.mm.actions import BIRTHS, VERB, VERBS
 from breakcow.mm.ghost import follow
 from breakcow.mm.memory import REUSE_REFCOUNT
 from breakcow.mm.promises import consistent_counters, consistent_page
@@ -60,6 +60,7 @@ def lacking(profile: Profile) -> dict[str, str]:
         "uffd-wp-async": ("uffd_wp_async", "the kernel has no UFFD_FEATURE_WP_ASYNC"),
         "populate": ("madv_populate", "the kernel has no MADV_POPULATE_READ and MADV_POPULATE_WRITE"),
         "proc-mem-force": ("proc_mem_force", "writes to /proc/PID/mem do not override page protections"),
+        "merge-any": ("ksm_merge_any", "the kernel has no PR_SET_MEMORY_MERGE"),
         "pagemap-scan": ("pagemap_scan", "the kernel has no PAGEMAP_SCAN"),
         "smart-scan": ("ksm_smart_scan", "ksmd has no smart_scan"),
     }
@@ -157,7 +158,7 @@ class ModelBackend:
     def _take(self, state: State, program: Program, action: Action, choices: int) -> None:
         p = 0 if action.process == "-" else program.processes.index(action.process)
         argument = action.argument
-        if action.verb == "fork":
+        if action.verb in BIRTHS:
             argument = program.processes.index(chr(ord("A") + argument))
         state.step.choices = choices
         step(state, NUMBER[action.verb], p, action.page, action.count, argument)

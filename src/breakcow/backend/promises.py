@@ -7,7 +7,7 @@ from breakcow.backend.observation import Observation, Outcome, PageSeen, Process
 from breakcow.backend.observe import RESULTS
 from breakcow.kernel import PROFILES
 from breakcow.litmus.program import Action, Program
-from breakcow.mm.actions import VERBS
+from breakcow.mm.actions import BIRTHS, VERBS
 from breakcow.mm.flags import EVENT_PAGEFAULT_WP, PROCESS_EXITED, PROCESS_RUNNING
 from breakcow.mm.ghost import begin, follow
 from breakcow.mm.pgtable import pte_clear
@@ -55,7 +55,7 @@ def _names(bits: int) -> list[tuple[str, str]]:
 def _follow(state: State, program: Program, action: Action) -> None:
     p = 0 if action.process == "-" else program.processes.index(action.process)
     argument = action.argument
-    if action.verb == "fork":
+    if action.verb in BIRTHS:
         argument = program.processes.index(chr(ord("A") + argument))
     follow(state, NUMBER[action.verb], p, action.page, action.count, argument)
 

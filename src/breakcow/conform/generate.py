@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from breakcow.litmus.requirements import BY_VERB
 from breakcow.litmus.syntax import Step, Test
-from breakcow.mm.actions import FEATURES, KNOBS, PROTECTIONS, VERB
+from breakcow.mm.actions import BIRTHS, FEATURES, KNOBS, PROTECTIONS, VERB
 
 PAGES = ("v", "w", "x", "y", "z")
 PROCESSES = ("A", "B", "C")
@@ -23,6 +23,7 @@ WEIGHTS = {
     "mprotect": 5,
     "munmap": 1,
     "fork": 4,
+    "spawn": 1,
     "exit": 1,
     "clear_refs": 2,
     "uffd_register": 6,
@@ -83,7 +84,7 @@ class _Program:
         return {"ksm_run": self.draw.choice(RUN), "ksm_scan": 1}.get(verb, 0)
 
     def _possible(self, verb: str, process: str, page: str) -> bool:
-        if verb == "fork":
+        if verb in BIRTHS:
             return len(self.born) < len(PROCESSES)
         if verb == "exit":
             return len(self.alive) > 1
@@ -96,7 +97,7 @@ class _Program:
         return True
 
     def _note(self, verb: str, process: str, page: str) -> None:
-        if verb == "fork":
+        if verb in BIRTHS:
             child = PROCESSES[len(self.born)]
             self.born.append(child)
             self.alive.append(child)

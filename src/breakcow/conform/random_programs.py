@@ -20,6 +20,7 @@ UNSAID = frozenset(
         "uffd-wp-unpopulated",
         "uffd-wp-async",
         "pagemap-scan",
+        "merge-any",
         "populate",
         "smart-scan",
         "ksm-zero-pages",

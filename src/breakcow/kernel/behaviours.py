@@ -81,6 +81,12 @@ BEHAVIOURS = (
         "between v7.2 and v7.3: linear_page_index lies over oldchecksum and age in struct ksm_rmap_item, mm/ksm.c",
     ),
     Behaviour(
+        "ksm_merge_any",
+        "prctl has PR_SET_MEMORY_MERGE, kept by fork and exec",
+        ("no", "yes"),
+        'Linux kernel commit d7597f59d1d3 ("mm: add new api to enable ksm per process") (in v6.4)',
+    ),
+    Behaviour(
         "ksm_fork_copies_merging",
         "a child starts with its parent's ksm_merging_pages, and its zero pages that KSM placed are not counted",
         ("no", "yes"),

@@ -72,6 +72,7 @@ _6_12 = _6_1 | {
     "uffd_wp_unpopulated": 1,
     "uffd_wp_async": 1,
     "pagemap_scan": 1,
+    "ksm_merge_any": 1,
     "pagemap_scan_hole_written": 1,
     "io_uring_unlockable": 1,
 }

@@ -11,7 +11,7 @@ from breakcow.litmus.requirements import REQUIREMENTS
 from breakcow.litmus.structure import Line, Word
 from breakcow.litmus.syntax import Fixed, PageRef
 from breakcow.litmus.words import OUTCOMES, RESERVED
-from breakcow.mm.actions import LIMITS, Verb
+from breakcow.mm.actions import BIRTHS, LIMITS, Verb
 
 PAGE = re.compile(r"[a-z][a-z0-9_]{0,15}")
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9-]*(\[[A-Za-z0-9=,._-]+\])?")
@@ -88,8 +88,8 @@ class Scope:
             raise line.error(word, f"{word} has exited on line {self.exited[word]}")
 
     def after(self, line: Line, words: tuple[Word, ...], verb: Verb, process: str, argument: int) -> None:
-        """What a step changes: a fork makes a process, an exit ends one."""
-        if verb.name == "fork":
+        """What a step changes: a fork or spawn makes a process, an exit ends one."""
+        if verb.name in BIRTHS:
             child = PROCESSES[argument]
             if child in self.born:
                 raise line.error(words[-1], f"{child} already exists" + (f" since line {self.born[child]}" if self.born[child] else ""))

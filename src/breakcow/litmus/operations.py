@@ -15,6 +15,7 @@ PROCESSES = tuple("ABCDEF")[: LIMITS["processes"]]
 NUMBERS = {  # lowest and highest number of a verb, or of a knob
     "ksm_scan": (1, LIMITS["scans"]),
     "ksm_run": (0, 2),
+    "merge_any": (0, 1),
     "use_zero_pages": (0, 1),
     "max_page_sharing": (2, 256),
     "smart_scan": (0, 1),

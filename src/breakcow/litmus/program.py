@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from breakcow.litmus.syntax import Comment, Step, Test
-from breakcow.mm.actions import VERB
+from breakcow.mm.actions import BIRTHS, VERB
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def program(test: Test) -> Program:
     pages = tuple(page for mapping in test.memory for page in mapping)
     mappings = [number for number, mapping in enumerate(test.memory) for _ in mapping]
     names = {"A"} | {item.process for item in test.body if not isinstance(item, Comment) and item.process != "-"}
-    names |= {chr(ord("A") + item.argument) for item in test.body if isinstance(item, Step) and item.verb == "fork"}
+    names |= {chr(ord("A") + item.argument) for item in test.body if isinstance(item, Step) and item.verb in BIRTHS}
     areas = {name: list(mappings) for name in names}
     actions: list[Action] = []
     fresh = len(mappings)
@@ -65,7 +65,7 @@ def program(test: Test) -> Program:
             if item.verb == "mremap":
                 areas[item.process][first : first + count] = [fresh] * count
                 fresh += 1
-        if item.verb == "fork":
+        if item.verb in BIRTHS:
             areas[chr(ord("A") + item.argument)] = list(areas[item.process])
     return Program(tuple(sorted(names)), pages, tuple(mappings), tuple(actions))
 

@@ -63,10 +63,12 @@ VERBS = (
     Verb("dontneed", "madvise {range} dontneed", "madvise.dontneed", "MADV_DONTNEED"),
     Verb("populate_read", "madvise {range} populate_read", "madvise.populate_read", "MADV_POPULATE_READ"),
     Verb("populate_write", "madvise {range} populate_write", "madvise.populate_write", "MADV_POPULATE_WRITE"),
+    Verb("merge_any", "prctl memory_merge {number}", "ksm.set_memory_merge", "prctl(PR_SET_MEMORY_MERGE), 1 or 0"),
     Verb("mprotect", "mprotect {range} {prot}", "mprotect.mprotect", "mprotect(2)"),
     Verb("mremap", "mremap {each}", "mremap.mremap", "mremap(2) to a fresh address; the page keeps its name"),
     Verb("munmap", "munmap {range}", "vma.munmap", "munmap(2)"),
     Verb("fork", "fork {process}", "fork.fork", "fork(2); the child gets the name"),
+    Verb("spawn", "spawn {process}", "fork.spawn", "fork(2), and execve(2) in the child: as much memory, but its own, and untouched"),
     Verb("exit", "exit", "fork.do_exit", "exit(2)"),
     Verb("clear_refs", "clear_refs", "task_mmu.clear_refs", "write 4 to /proc/self/clear_refs"),
     Verb("pagemap_scan", "pagemap_scan {range} {scan}", "task_mmu.pagemap_scan", "PAGEMAP_SCAN of /proc/PID/pagemap"),
@@ -90,3 +92,4 @@ VERBS = (
     Verb("ksm_set", "ksm set {knob} {number}", "ksm.knob_store", "write a file of /sys/kernel/mm/ksm", kernel=True),
 )
 VERB = {verb.name: verb for verb in VERBS}
+BIRTHS = frozenset(verb.name for verb in VERBS if "{process}" in verb.pattern)  # of these a process is born

@@ -5,9 +5,11 @@ from breakcow.mm.flags import (
     OK,
     PROCESS_EXITED,
     PROCESS_RUNNING,
+    PROT_READ,
+    PROT_WRITE,
     UFFD_FEATURE_EVENT_FORK,
 )
-from breakcow.mm.ksm import ksm_exit, ksm_fork
+from breakcow.mm.ksm import ksm_enter, ksm_exit, ksm_fork
 from breakcow.mm.memory import REUSE_EXCLUSIVE, map_new_page, maybe_mkwrite
 from breakcow.mm.page_alloc import page_maybe_dma_pinned, put_page
 from breakcow.mm.pgtable import copy_pte, is_anon_page, is_ksm_zero_pte, pte_mkdirty, zap_pte
@@ -30,6 +32,38 @@ def fork(s: State, p: int, v: int, n: int, c: int) -> int:
             copy_present_pte(s, p, c, w)
     ksm_fork(s, p, c)
     return OK
+
+
+def spawn(s: State, p: int, v: int, n: int, c: int) -> int:
+    """fork(2), and execve(2) in the child: exec_mmap() gives it a new mm, in which the same areas are mapped afresh.
+
+    What the fork did to the parent's entries stays done. ksmd has not visited the child's first mm, so that __ksm_exit() forgets it.
+    """
+    fork(s, p, v, n, c)
+    child = s.proc[c]
+    for w in range(s.vma.shape[1]):
+        zap_pte(s, c, w)
+        remove_vma(s, c, w)
+    child.uffd = 0
+    child.features = 0
+    child.anon_vmas = 0
+    child.entered = 0
+    child.merging = 0
+    if child.merge_any:
+        ksm_enter(s, c)  # ksm_execve()
+    for w in range(s.vma.shape[1]):
+        new_vma(s, c, w)
+    return OK
+
+
+def new_vma(s: State, p: int, v: int) -> None:
+    """mmap(2) of a page, read-write, private and anonymous; ksm_vma_flags() makes it mergeable as the mm wants."""
+    vma = s.vma[p, v]
+    vma.mapped = 1
+    vma.prot = PROT_READ | PROT_WRITE
+    vma.account = 1
+    vma.soft_dirty = s.kernel.mem_soft_dirty
+    vma.mergeable = s.proc[p].merge_any
 
 
 def dup_userfaultfd(s: State, p: int, c: int) -> None:

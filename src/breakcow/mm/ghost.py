@@ -35,6 +35,8 @@ MUNMAP = VERBS.index(VERB["munmap"])
 FORK = VERBS.index(VERB["fork"])
 EXIT = VERBS.index(VERB["exit"])
 PAGEMAP_SCAN = VERBS.index(VERB["pagemap_scan"])
+SPAWN = VERBS.index(VERB["spawn"])
+MERGE_ANY = VERBS.index(VERB["merge_any"])
 CLEAR_REFS = VERBS.index(VERB["clear_refs"])
 UFFD_OPEN = VERBS.index(VERB["uffd_open"])
 UFFD_REGISTER = VERBS.index(VERB["uffd_register"])
@@ -152,6 +154,10 @@ def complete(s: State, verb: int, p: int, v: int, n: int, c: int, value: int) ->
     """What a successful operation means to the program."""
     if verb == FORK:
         inherit(s, p, c)
+    elif verb == SPAWN:
+        start_afresh(s, p, c)
+    elif verb == MERGE_ANY:
+        merge_any(s, p, c)
     elif verb == KSM_SCAN or verb == KSM_RUN:
         administrator(s, verb, c)
     elif verb == UFFD_OPEN:
@@ -301,6 +307,7 @@ def inherit(s: State, p: int, c: int) -> None:
     s.proc[c].all_holes = s.proc[p].all_holes
     s.proc[c].event_fork = follows
     s.proc[c].event_remap = s.proc[p].event_remap
+    s.proc[c].all_mergeable = s.proc[p].all_mergeable
     for v in range(s.ghost.shape[1]):
         ghost = s.ghost[p, v]
         child = s.ghost[c, v]
@@ -312,6 +319,30 @@ def inherit(s: State, p: int, c: int) -> None:
         child.ksm_zero = ghost.ksm_zero
         child.registered = ghost.registered if follows else 0
         child.armed = ghost.armed if follows else 0
+
+
+def start_afresh(s: State, p: int, c: int) -> None:
+    """execve(2): the child has memory of its own, new and empty; that merging is asked for is all that it inherits."""
+    s.proc[c].all_mergeable = s.proc[p].all_mergeable
+    for v in range(s.ghost.shape[1]):
+        s.ghost[c, v].mapped = 1
+        s.ghost[c, v].exempt = 1
+        s.ghost[c, v].mergeable = s.proc[c].all_mergeable
+
+
+def merge_any(s: State, p: int, c: int) -> None:
+    """PR_SET_MEMORY_MERGE: merging is asked for everywhere, or taken back everywhere; the same again changes nothing."""
+    if s.proc[p].all_mergeable == (1 if c else 0):
+        return
+    s.proc[p].all_mergeable = 1 if c else 0
+    for v in range(s.ghost.shape[1]):
+        ghost = s.ghost[p, v]
+        if c:
+            ghost.mergeable = ghost.mapped
+            ghost.unmerged = 0
+        elif ghost.mapped:
+            ghost.mergeable = 0
+            ghost.unmerged = 1
 
 
 def administrator(s: State, verb: int, c: int) -> None:

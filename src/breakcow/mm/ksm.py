@@ -13,6 +13,7 @@ from breakcow.mm.ksm_break import break_ksm
 from breakcow.mm.ksm_scan import first_mm, ksm_do_scan, next_mm
 from breakcow.mm.ksm_tree import free_rmap_item, remove_all_stable_nodes
 from breakcow.mm.schema import State
+from breakcow.mm.vma import same_vma
 
 MADV_MERGEABLE = 12
 MADV_UNMERGEABLE = 13
@@ -58,11 +59,52 @@ def ksm_enter(s: State, p: int) -> None:
 
 
 def ksm_fork(s: State, p: int, c: int) -> None:
-    """ksm_fork(): a child of a listed mm is listed too."""
+    """ksm_fork(): a child of a listed mm is listed too. MMF_VM_MERGE_ANY is among the flags that dup_mm() keeps."""
+    s.proc[c].merge_any = s.proc[p].merge_any
     if s.kernel.ksm_fork_copies_merging:
         s.proc[c].merging = s.proc[p].merging  # dup_mm()
     if s.proc[p].entered:
         ksm_enter(s, c)
+
+
+def set_memory_merge(s: State, p: int, v: int, n: int, c: int) -> int:
+    """prctl(PR_SET_MEMORY_MERGE), kernel/sys.c: on or off for every vma there is, and those to come. -EINVAL before 6.4."""
+    if not s.kernel.ksm_merge_any:
+        return -EINVAL
+    return ksm_enable_merge_any(s, p) if c else ksm_disable_merge_any(s, p)
+
+
+def ksm_enable_merge_any(s: State, p: int) -> int:
+    """ksm_enable_merge_any(): the mm is listed, and ksm_add_vmas() makes every vma mergeable."""
+    if s.proc[p].merge_any:
+        return OK
+    ksm_enter(s, p)
+    s.proc[p].merge_any = 1
+    for v in range(s.vma.shape[1]):
+        if s.vma[p, v].mapped:
+            vm_flags_set_mergeable(s, p, v, 1)
+    return OK
+
+
+def ksm_disable_merge_any(s: State, p: int) -> int:
+    """ksm_disable_merge_any(): ksm_del_vmas() breaks what is merged, vma by vma. The mm stays listed until ksmd finds nothing there."""
+    if not s.proc[p].merge_any:
+        return OK
+    for v in range(s.vma.shape[1]):
+        if s.vma[p, v].mergeable and s.vma[p, v].anon_vma:
+            err = break_ksm(s, p, v)
+            if err:
+                return err
+        vm_flags_set_mergeable(s, p, v, 0)
+    s.proc[p].merge_any = 0
+    return OK
+
+
+def vm_flags_set_mergeable(s: State, p: int, v: int, mergeable: int) -> None:
+    """vm_flags_set() or vm_flags_clear() of VM_MERGEABLE: vmas whose flags become equal by it stay two."""
+    if v + 1 < s.vma.shape[1] and not same_vma(s, p, v, v + 1):
+        s.vma[p, v].seam = 1
+    s.vma[p, v].mergeable = mergeable
 
 
 def ksm_exit(s: State, p: int) -> None:

@@ -6,6 +6,7 @@ from breakcow.mm.flags import BLOCKED, BUSY, EVENTS, OK, PROCESS_RUNNING
 from breakcow.mm.ghost import begin
 from breakcow.mm.schema import State
 
+SPAWN = VERBS.index(VERB["spawn"])
 FORK = VERBS.index(VERB["fork"])
 POPULATE_READ = VERBS.index(VERB["populate_read"])
 POPULATE_WRITE = VERBS.index(VERB["populate_write"])
@@ -73,7 +74,7 @@ def may_act(s: State, verb: int, p: int, c: int) -> int:
         return s.proc[p].uffd
     if s.proc[p].state != PROCESS_RUNNING or s.proc[p].waiting:
         return 0
-    return 0 if verb == FORK and s.proc[c].state else 1
+    return 0 if (verb == FORK or verb == SPAWN) and s.proc[c].state else 1
 
 
 def fall_asleep(s: State, verb: int, p: int, v: int, n: int, c: int) -> None:
