@@ -8,7 +8,7 @@ from breakcow.litmus.operations import HIGHEST, NUMBERS, PROCESSES
 from breakcow.litmus.requirements import REQUIREMENTS
 from breakcow.litmus.syntax import Atom, Comment, Expect, Fixed, PageRef, Step, Test
 from breakcow.litmus.words import COUNTERS, KINDS, OUTCOMES, RESERVED
-from breakcow.mm.actions import BIRTHS, KNOBS, LIMITS, PROTECTIONS, SCANS, VERB, VERBS, Verb
+from breakcow.mm.actions import BIRTHS, KNOBS, LIMITS, PROTECTIONS, SCANS, VERBS, Verb
 
 PRINTABLE = st.characters(codec="utf-8", exclude_categories=["Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"])
 TEXT = st.lists(st.text(PRINTABLE, min_size=1, max_size=8), min_size=1, max_size=5).map(" ".join)

@@ -6,6 +6,7 @@ present through /proc/PID/mem: a hole is never touched. Then the canonical form 
 
 import os
 import struct
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,8 @@ from .process import Held, Process
 SOFT_DIRTY, UFFD_WP, SWAP, PRESENT = 1 << 55, 1 << 57, 1 << 62, 1 << 63
 PFN = (1 << 55) - 1
 SWAP_TYPE = SWP_PTE_MARKER = 31  # the last type, which no swap area can have (include/linux/swap.h)
-KPF_KSM, KPF_ZERO_PAGE = 1 << 21, 1 << 24
+KPF_WRITEBACK, KPF_KSM, KPF_ZERO_PAGE = 1 << 8, 1 << 21, 1 << 24
+WRITEBACK_SECONDS = 2
 
 SCANNED = ("pages_shared", "pages_sharing", "pages_unshared")
 
@@ -68,6 +70,17 @@ class Observer:
         seen = {process.name: self._process(process, entries.get(process.name, [])) for process in living}
         self.before = now
         return seen
+
+    def frames_of(self, process: Process, pages: Iterable[int]) -> list[int]:
+        """The pfns of those pages that are present now."""
+        entries = _pagemap(process)
+        return [entries[page] & PFN for page in pages if entries[page] & PRESENT]
+
+    def await_writeback(self, frames: Iterable[int]) -> None:
+        """Wait until none of the frames is being written to the swap area."""
+        end = time.monotonic() + WRITEBACK_SECONDS
+        while time.monotonic() < end and any(self.counters.frame(pfn)[0] & KPF_WRITEBACK for pfn in frames):
+            time.sleep(0.001)
 
     def _frames_of(self, processes: list[Process], entries: dict[str, list[int]]) -> dict[Place, int]:
         """(process, page) -> pfn of every page but the zero page; numbers the frames on the way."""

@@ -109,6 +109,14 @@ def _range_call(number: int, *arguments: int) -> Verb:
     return verb
 
 
+def pageout(run: "Run", process: Process, action: Action) -> Steps:
+    """MADV_PAGEOUT, and then the end of the writing that it begins: a page is not the same to the kernel while it is under way."""
+    frames = run.observer.frames_of(process, range(action.page, action.page + action.count))
+    outcome = yield from _range_call(abi.MADVISE, abi.MADV_PAGEOUT)(run, process, action)
+    run.observer.await_writeback(frames)
+    return outcome
+
+
 def mprotect(_: "Run", process: Process, action: Action) -> Steps:
     """mprotect(2)."""
     arguments = (process.addresses[action.page], action.count * abi.PAGE, action.argument)
@@ -253,6 +261,7 @@ VERBS: dict[str, Verb] = {
     "mergeable": _range_call(abi.MADVISE, abi.MADV_MERGEABLE),
     "unmergeable": _range_call(abi.MADVISE, abi.MADV_UNMERGEABLE),
     "dontneed": _range_call(abi.MADVISE, abi.MADV_DONTNEED),
+    "pageout": pageout,
     "populate_read": _range_call(abi.MADVISE, abi.MADV_POPULATE_READ),
     "populate_write": _range_call(abi.MADVISE, abi.MADV_POPULATE_WRITE),
     "mprotect": mprotect,

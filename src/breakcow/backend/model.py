@@ -66,7 +66,6 @@ def lacking(profile: Profile) -> dict[str, str]:
     }
     absent = {
         "thp": "the specification has no transparent huge pages",
-        "swap": "the specification has no swap",
     }
     found = {}
     for word in REQUIREMENTS:

@@ -116,7 +116,8 @@ def _page(s: State, p: int, v: int, labels: dict[int, int], before: Frames) -> P
     if not s.vma[p, v].mapped:
         return PageSeen("unmapped")
     if not pte.present:
-        return PageSeen("marker" if pte.marker else "none", uffd_wp=bool(pte.marker), soft_dirty=_soft_dirty(s, p, v))
+        state = "marker" if pte.marker else "swap" if pte.swap else "none"
+        return PageSeen(state, uffd_wp=bool(pte.uffd_wp), soft_dirty=_soft_dirty(s, p, v))
     anon = pte.frame != ZERO_PAGE
     seen = PageSeen(
         "page" if anon else "zero",

@@ -21,6 +21,7 @@ WEIGHTS = {
     "mergeable": 7,
     "unmergeable": 5,
     "mprotect": 5,
+    "pageout": 5,
     "munmap": 1,
     "fork": 4,
     "spawn": 1,

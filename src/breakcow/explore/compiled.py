@@ -25,7 +25,21 @@ from breakcow.mm.schema import LAYOUT, RECORDS, Bounds, State, dtype
 
 ROOM = Path(mm.__file__).parent
 FILES = (
-    *("flags", "page_alloc", "pgtable", "vma", "mprotect", "userfaultfd", "memory", "fault", "uaccess", "gup", "ksm_break", "ksm_tree"),
+    *(
+        "flags",
+        "page_alloc",
+        "pgtable",
+        "vma",
+        "mprotect",
+        "userfaultfd",
+        "swap",
+        "memory",
+        "fault",
+        "uaccess",
+        "gup",
+        "ksm_break",
+        "ksm_tree",
+    ),
     *("ksm_scan", "ksm", "madvise", "mremap", "fork", "task_mmu", "ghost", "dispatch", "step", "promises"),
 )
 HERE = Path(__file__).parent

@@ -160,6 +160,13 @@ BEHAVIOURS = (
         "between v5.10 and v6.1: vma_needs_copy() in mm/memory.c",
     ),
     Behaviour(
+        "swapin",
+        "when a page that is swapped in is its process's own, and whether it is writable at once",
+        ("no other entry stands for it", "its entry is exclusive", "its entry is exclusive, writable also for a load"),
+        'Linux kernel commit 1493a1913e34 ("mm/swap: remember PG_anon_exclusive via a swp pte bit") (in v5.19); '
+        "between v6.1 and v6.12: do_swap_page() in mm/memory.c",
+    ),
+    Behaviour(
         "uffd_user_mode_only", "userfaultfd(2) has UFFD_USER_MODE_ONLY", ("no", "yes"), "after v5.10: include/uapi/linux/userfaultfd.h"
     ),
     Behaviour(

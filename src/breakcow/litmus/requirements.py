@@ -35,6 +35,7 @@ BY_VERB = {
     "ksm_run": "ksm",
     "ksm_set": "ksm",
     "merge_any": "merge-any",
+    "pageout": "swap",
     "populate_read": "populate",
     "populate_write": "populate",
     "clear_refs": "soft-dirty",

@@ -43,7 +43,7 @@ class Atom:
     """One claim of an `expect` line.
 
     kind, and what it takes (all may be negated with `not` unless a value is compared):
-      content (page, value) `x = 7`       present / none / zero (pages)     a page, no page, the shared zero page
+      content (page, value) `x = 7`       present / none / zero / swapped (pages)   a page, no page, the shared zero page, a swap entry
       same (two or more pages)            moved (pages): another frame than before the last step
       ksm, protected, soft-dirty (pages)  the bits user space can see
       writable, dirty, exclusive (pages)  the bits only the specification shows

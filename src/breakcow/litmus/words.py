@@ -19,6 +19,7 @@ KINDS = {
     "present": Kind(1, False, "a page is mapped, not the shared zero page"),
     "none": Kind(1, False, "the page table holds no page"),
     "zero": Kind(1, False, "the shared zero page is mapped"),
+    "swapped": Kind(1, False, "the page is swapped out"),
     "same": Kind(2, False, "the pages share one frame"),
     "moved": Kind(1, False, "the page has another frame than before the last step"),
     "ksm": Kind(1, False, "the page is a KSM page (KPF_KSM)"),

@@ -61,6 +61,7 @@ VERBS = (
     Verb("mergeable", "madvise {range} mergeable", "madvise.mergeable", "MADV_MERGEABLE"),
     Verb("unmergeable", "madvise {range} unmergeable", "madvise.unmergeable", "MADV_UNMERGEABLE"),
     Verb("dontneed", "madvise {range} dontneed", "madvise.dontneed", "MADV_DONTNEED"),
+    Verb("pageout", "madvise {range} pageout", "madvise.pageout", "MADV_PAGEOUT"),
     Verb("populate_read", "madvise {range} populate_read", "madvise.populate_read", "MADV_POPULATE_READ"),
     Verb("populate_write", "madvise {range} populate_write", "madvise.populate_write", "MADV_POPULATE_WRITE"),
     Verb("merge_any", "prctl memory_merge {number}", "ksm.set_memory_merge", "prctl(PR_SET_MEMORY_MERGE), 1 or 0"),

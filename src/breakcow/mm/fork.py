@@ -116,6 +116,9 @@ def copy_present_pte(s: State, p: int, c: int, v: int) -> None:
     if pte.marker:
         copy_marker(s, c, v)
         return
+    if pte.swap:
+        copy_swap_entry(s, p, c, v)
+        return
     if not pte.present:
         return
     if is_anon_page(pte) and must_copy_for_dma(s, pte.frame):
@@ -137,6 +140,16 @@ def copy_marker(s: State, c: int, v: int) -> None:
     if s.vma[c, v].registered:
         s.pte[c, v].marker = 1
         s.pte[c, v].uffd_wp = 1
+
+
+def copy_swap_entry(s: State, p: int, c: int, v: int) -> None:
+    """copy_nonpresent_pte() for a swap entry, swap_duplicate(): it stands for the page twice, and neither entry is exclusive."""
+    pte = s.pte[p, v]
+    pte.swp_exclusive = 0
+    s.page[pte.frame].swapped += 1
+    copy_pte(s.pte[c, v], pte)
+    if not s.vma[c, v].registered:
+        s.pte[c, v].uffd_wp = 0
 
 
 def must_copy_for_dma(s: State, f: int) -> int:

@@ -277,7 +277,7 @@ def userfaultfd(s: State, verb: int, p: int, v: int) -> None:
     if verb == UFFD_REGISTER:
         ghost.registered = 1
     elif verb == UFFD_PROTECT:
-        ghost.armed = 1 if s.pte[p, v].present or s.proc[p].all_holes else ghost.armed
+        ghost.armed = 1 if s.pte[p, v].present or s.pte[p, v].swap or s.proc[p].all_holes else ghost.armed
     elif verb == UFFD_RELEASE:
         ghost.armed = 0
     else:

@@ -14,6 +14,7 @@ from breakcow.mm.gup import check_vma_flags, gup
 from breakcow.mm.ksm import MADV_MERGEABLE, MADV_UNMERGEABLE, ksm_madvise
 from breakcow.mm.pgtable import zap_pte
 from breakcow.mm.schema import State
+from breakcow.mm.swap import reclaim_page
 from breakcow.mm.vma import vm_end, vma_merge, whole_range_mapped
 
 
@@ -56,6 +57,14 @@ def dontneed(s: State, p: int, v: int, n: int, c: int) -> int:
     for w in range(v, v + n):
         if s.vma[p, w].mapped:
             zap_pte(s, p, w)
+    return whole_range_mapped(s, p, v, n)
+
+
+def pageout(s: State, p: int, v: int, n: int, c: int) -> int:
+    """MADV_PAGEOUT, madvise_pageout(): what can be swapped out is."""
+    for w in range(v, v + n):
+        if s.vma[p, w].mapped:
+            reclaim_page(s, p, w)
     return whole_range_mapped(s, p, v, n)
 
 

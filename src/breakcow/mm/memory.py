@@ -12,6 +12,7 @@ from breakcow.mm.flags import (
 from breakcow.mm.page_alloc import alloc_page, page_count, put_page
 from breakcow.mm.pgtable import is_anon_page, is_ksm_zero_pte, is_zero_pfn, pte_mkdirty, set_pte
 from breakcow.mm.schema import State
+from breakcow.mm.swap import do_swap_page
 from breakcow.mm.userfaultfd import handle_userfault, userfaultfd_pte_wp
 from breakcow.mm.vma import anon_vma_prepare
 
@@ -35,6 +36,8 @@ def handle_pte_fault(s: State, p: int, v: int, flags: int) -> int:
     pte = s.pte[p, v]
     if s.kernel.fault_orig_pte_valid:
         flags |= FAULT_FLAG_ORIG_PTE_VALID
+    if pte.swap:
+        return do_swap_page(s, p, v, flags)
     if not pte.present:
         return do_anonymous_page(s, p, v, flags)
     if flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE) and not pte.write:
@@ -103,6 +106,8 @@ def can_reuse(s: State, f: int) -> int:
     """Whether a write fault may take the anonymous page `f` over instead of copying it (wp_can_reuse_anon_folio() since 6.8)."""
     page = s.page[f]
     if s.kernel.wp_reuse == REUSE_EXCLUSIVE:
+        if not page.exclusive and not page.ksm and page_count(s, f) == 2 and not page.swapped:
+            page.swap_cache = 0  # folio_free_swap()
         if not page.exclusive and not page.ksm and page_count(s, f) == 1:
             page.exclusive = 1  # page_move_anon_rmap()
         return page.exclusive

@@ -31,7 +31,7 @@ def move_vma(s: State, p: int, v: int) -> int:
         if s.kernel.mremap_clears_uffd_wp:
             pte.uffd_wp = 0
             pte.marker = 0
-    if pte.present and s.kernel.mem_soft_dirty:
+    if (pte.present or pte.swap) and s.kernel.mem_soft_dirty:
         pte.soft_dirty = 1  # move_soft_dirty_pte()
     return OK
 

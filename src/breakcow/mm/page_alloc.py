@@ -20,9 +20,9 @@ def alloc_page(s: State, content: int) -> int:
 
 
 def page_count(s: State, f: int) -> int:
-    """page_count(): one for each mapping, GUP_PIN_COUNTING_BIAS for each pin, one for each other reference."""
+    """page_count(): one for each mapping, GUP_PIN_COUNTING_BIAS for each pin, one for each other reference, that of the swap cache too."""
     page = s.page[f]
-    return page.mapcount + page.refs + page.pincount * GUP_PIN_COUNTING_BIAS
+    return page.mapcount + page.refs + page.swap_cache + page.pincount * GUP_PIN_COUNTING_BIAS
 
 
 def page_maybe_dma_pinned(s: State, f: int) -> int:
@@ -31,8 +31,13 @@ def page_maybe_dma_pinned(s: State, f: int) -> int:
 
 
 def put_page(s: State, f: int) -> None:
-    """put_page() after a count was lowered: the last reference frees the frame, and its stable node goes stale."""
+    """put_page() after a count was lowered: the last reference frees the frame, and its stable node goes stale.
+
+    What nothing maps and no swap entry stands for leaves the swap cache first (free_swap_cache(), mm/swap_state.c).
+    """
     page = s.page[f]
+    if not page.mapcount and not page.swapped:
+        page.swap_cache = 0
     if f == ZERO_PAGE or page_count(s, f) != 0:
         return
     if page.node:

@@ -6,8 +6,8 @@ from breakcow.mm.schema import Pte, State
 
 
 def pte_none(pte: Pte) -> int:
-    """pte_none(): nothing there, not even a marker."""
-    return 1 if not pte.present and not pte.marker else 0
+    """pte_none(): nothing there, neither a marker nor a swap entry."""
+    return 1 if not pte.present and not pte.marker and not pte.swap else 0
 
 
 def is_zero_pfn(pte: Pte) -> int:
@@ -41,6 +41,8 @@ def pte_clear(pte: Pte) -> None:
     pte.soft_dirty = 0
     pte.uffd_wp = 0
     pte.marker = 0
+    pte.swap = 0
+    pte.swp_exclusive = 0
 
 
 def set_pte(pte: Pte, f: int) -> None:
@@ -59,6 +61,8 @@ def copy_pte(pte: Pte, source: Pte) -> None:
     pte.soft_dirty = source.soft_dirty
     pte.uffd_wp = source.uffd_wp
     pte.marker = source.marker
+    pte.swap = source.swap
+    pte.swp_exclusive = source.swp_exclusive
 
 
 def zap_pte(s: State, p: int, v: int) -> None:
@@ -68,7 +72,11 @@ def zap_pte(s: State, p: int, v: int) -> None:
         s.ksm.zero_pages -= 1  # ksm_might_unmap_zero_page()
     f = pte.frame
     anon = is_anon_page(pte)
+    swap = pte.swap
     pte_clear(pte)
     if anon:
         s.page[f].mapcount -= 1
+        put_page(s, f)
+    elif swap:
+        s.page[f].swapped -= 1  # free_swap_and_cache()
         put_page(s, f)

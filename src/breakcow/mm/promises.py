@@ -74,7 +74,7 @@ def soft_dirty_spurious(s: State, p: int, v: int) -> int:
 def holds_value(s: State, p: int, v: int) -> int:
     """The page holds the ghost's value: as zeros where nothing is mapped. A content of -2 cannot be seen and is believed."""
     pte = s.pte[p, v]
-    content = s.page[pte.frame].content if pte.present else 0
+    content = s.page[pte.frame].content if pte.present or pte.swap else 0
     return 1 if content == s.ghost[p, v].value or content == -2 else 0
 
 
@@ -120,7 +120,7 @@ def consistent_page(s: State, p: int, v: int) -> int:
 
 def consistent_counters(s: State) -> int:
     """Promise 9, for the counters: mapcounts, shared and sharing equal what the tables and the tree say."""
-    if not consistent_mapcounts(s):
+    if not consistent_mapcounts(s) or not consistent_swap_counts(s):
         return 0
     shared = 0
     sharing = 0
@@ -150,12 +150,36 @@ def consistent_mapcounts(s: State) -> int:
     return 1 if counted == 0 else 0
 
 
+def consistent_swap_counts(s: State) -> int:
+    """The same for swap entries."""
+    counted = 0
+    for f in range(1, s.page.shape[0]):
+        counted += s.page[f].swapped
+    for p in range(s.pte.shape[0]):
+        for v in range(s.pte.shape[1]):
+            if s.pte[p, v].swap:
+                counted -= 1
+                if s.page[s.pte[p, v].frame].swapped != swap_entries(s, s.pte[p, v].frame):
+                    return 0
+    return 1 if counted == 0 else 0
+
+
 def mappings(s: State, f: int) -> int:
     """How many entries map frame `f`."""
     count = 0
     for p in range(s.pte.shape[0]):
         for v in range(s.pte.shape[1]):
             if s.pte[p, v].present and s.pte[p, v].frame == f:
+                count += 1
+    return count
+
+
+def swap_entries(s: State, f: int) -> int:
+    """How many swap entries stand for frame `f`."""
+    count = 0
+    for p in range(s.pte.shape[0]):
+        for v in range(s.pte.shape[1]):
+            if s.pte[p, v].swap and s.pte[p, v].frame == f:
                 count += 1
     return count
 

@@ -18,6 +18,8 @@ PTE = {
     "soft_dirty": (8, "_PAGE_SOFT_DIRTY"),
     "uffd_wp": (8, "_PAGE_UFFD_WP"),
     "marker": (8, "not present, a PTE_MARKER_UFFD_WP"),
+    "swap": (8, "not present, a swap entry; `frame` is the page that was swapped out"),
+    "swp_exclusive": (8, "_PAGE_SWP_EXCLUSIVE of a swap entry"),
 }
 VMA = {
     "mapped": (8, "there is a vma"),
@@ -104,6 +106,8 @@ PAGE = {
     "exclusive": (8, "PageAnonExclusive"),
     "ksm": (8, "PageKsm"),
     "node": (8, "stable node + 1, 0 if none"),
+    "swapped": (8, "swap entries that stand for it"),
+    "swap_cache": (8, "PageSwapCache: it is in the swap cache, which holds a reference"),
 }
 STABLE_NODE = {
     "used": (8, "allocated"),

@@ -28,7 +28,7 @@ def clear_refs(s: State, p: int, v: int, n: int, c: int) -> int:
 def clear_soft_dirty(s: State, p: int, v: int) -> None:
     """clear_soft_dirty(): write-protect the entry, so that the next store faults and is seen. Empty without CONFIG_MEM_SOFT_DIRTY."""
     pte = s.pte[p, v]
-    if not s.kernel.mem_soft_dirty or not pte.present or pte_is_pinned(s, pte):
+    if not s.kernel.mem_soft_dirty or (pte.present and pte_is_pinned(s, pte)):
         return
     pte.write = 0
     pte.soft_dirty = 0
@@ -85,7 +85,7 @@ def pagemap_scan_is_interesting_page(s: State, p: int, v: int, c: int) -> int:
     if c == SCAN_PRESENT:
         return 1 if pte.present else 0
     if c == SCAN_SWAPPED:
-        return 1 if pte.marker else 0
+        return 1 if pte.marker or pte.swap else 0
     if c == SCAN_ZERO:
         return is_zero_pfn(pte)
     return 1 if pte.soft_dirty or s.vma[p, v].soft_dirty else 0
@@ -109,5 +109,5 @@ def make_uffd_wp_pte(pte: Pte) -> None:
     """make_uffd_wp_pte(): write-protected, where nothing is by a marker."""
     pte.uffd_wp = 1
     pte.write = 0
-    if not pte.present:
+    if not pte.present and not pte.swap:
         pte.marker = 1

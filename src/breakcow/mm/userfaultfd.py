@@ -139,11 +139,13 @@ def mwriteprotect_range(s: State, p: int, v: int, n: int, enable: int) -> int:
 
 
 def uffd_wp_protect_pte(s: State, p: int, v: int) -> None:
-    """change_pte_range() with MM_CP_UFFD_WP: what is present is protected; a hole only as UFFD_FEATURE_WP_UNPOPULATED asks."""
+    """change_pte_range() with MM_CP_UFFD_WP: what is present or swapped out is protected; a hole only as WP_UNPOPULATED asks."""
     pte = s.pte[p, v]
     if pte.present:
         pte.uffd_wp = 1
         pte.write = 0
+    elif pte.swap:
+        pte.uffd_wp = 1
     elif pte_none(pte) and s.proc[p].features & (UFFD_FEATURE_WP_UNPOPULATED | UFFD_FEATURE_WP_ASYNC):
         pte.marker = 1
         pte.uffd_wp = 1

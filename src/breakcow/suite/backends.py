@@ -12,6 +12,9 @@ from breakcow.kernel import PROFILES
 from breakcow.litmus.program import Program
 
 
+SWAP = 16  # MiB of a guest's swap area
+
+
 class UnknownBackendError(Exception):
     """`--on` names nothing that runs tests; the message is a sentence."""
 
@@ -92,4 +95,4 @@ def kernel(name: str, notice: Callable[[str], None], memory: int = 256) -> Kerne
         return HostBackend(notice)
     from breakcow.backend.vm import VmBackend
 
-    return VmBackend(name.removeprefix("vm:"), notice, memory=memory)
+    return VmBackend(name.removeprefix("vm:"), notice, memory=memory, swap=SWAP)

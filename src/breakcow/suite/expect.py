@@ -105,6 +105,7 @@ PAGE_CLAIMS: dict[str, Callable[[PageSeen], bool | None]] = {
     "present": lambda page: page.state == "page",
     "none": lambda page: page.state in {"none", "unmapped"},
     "zero": lambda page: page.state == "zero",
+    "swapped": lambda page: page.state == "swap",
     "moved": lambda page: page.moved,
     "ksm": lambda page: False if page.state != "page" else page.ksm,
     "protected": _bit("uffd_wp"),

@@ -1,0 +1,139 @@
+"""Swapping of anonymous pages: MADV_PAGEOUT as far as mm/vmscan.c and mm/rmap.c, and do_swap_page() of mm/memory.c.
+
+The device is one that writes in the background, as a disk does: a page that was swapped out stays in the swap cache, until it is freed. Nothing here
+is short of memory.
+"""
+
+from breakcow.mm.flags import FAULT_FLAG_WRITE, KSM_RUN_UNMERGE, PROT_WRITE, VM_FAULT_WRITE
+from breakcow.mm.page_alloc import alloc_page, page_count, page_maybe_dma_pinned, put_page
+from breakcow.mm.pgtable import is_anon_page, pte_clear, pte_mkdirty, set_pte
+from breakcow.mm.schema import State
+
+SWAPIN_COUNT = 0  # values of the behaviour swapin
+SWAPIN_EXCLUSIVE = 1
+SWAPIN_WRITABLE = 2
+
+
+def reclaim_page(s: State, p: int, v: int) -> None:
+    """shrink_folio_list() for a page that MADV_PAGEOUT isolated: what is mapped more than once, or may be pinned, stays."""
+    pte = s.pte[p, v]
+    if not is_anon_page(pte):
+        return
+    page = s.page[pte.frame]
+    if page.mapcount != 1 or page_maybe_dma_pinned(s, pte.frame):
+        return
+    if page.ksm and not rmap_walk_ksm(s, p, v):
+        return
+    try_to_unmap(s, p, v)
+
+
+def rmap_walk_ksm(s: State, p: int, v: int) -> int:
+    """rmap_walk_ksm(), mm/ksm.c: the entry is found if an rmap_item of the page's stable node has its address, of this process or of one
+    that it was forked from."""
+    node = s.page[s.pte[p, v].frame].node
+    for q in range(s.rmap.shape[0]):
+        if node and s.rmap[q, v].node == node and not s.rmap[q, v].moved and s.vma[q, v].area == s.vma[p, v].area:
+            return 1
+    return 0
+
+
+def try_to_unmap(s: State, p: int, v: int) -> None:
+    """add_to_swap() and try_to_unmap_one(): a swap entry, which keeps soft-dirty and uffd-wp, and since 5.19 that the page was exclusive."""
+    pte = s.pte[p, v]
+    f = pte.frame
+    page = s.page[f]
+    soft_dirty = pte.soft_dirty
+    uffd_wp = pte.uffd_wp
+    pte_clear(pte)
+    pte.swap = 1
+    pte.frame = f
+    pte.soft_dirty = soft_dirty
+    pte.uffd_wp = uffd_wp
+    pte.swp_exclusive = page.exclusive if s.kernel.swapin != SWAPIN_COUNT else 0
+    page.exclusive = 0
+    page.mapcount -= 1
+    page.swapped += 1
+    page.swap_cache = 1
+
+
+def do_swap_page(s: State, p: int, v: int, flags: int) -> int:
+    """do_swap_page(): the page is mapped again. A store goes on to do_wp_page() unless the page may be written at once."""
+    pte = s.pte[p, v]
+    f = ksm_might_need_to_copy(s, pte.frame)
+    copied = 1 if f != pte.frame else 0
+    if s.kernel.swapin == SWAPIN_COUNT:
+        mine = reuse_swap_page(s, f, flags)
+        swap_free(s, pte.frame)
+    else:
+        exclusive = pte.swp_exclusive or copied
+        swap_free(s, pte.frame)
+        mine = is_exclusive(s, f, flags, exclusive)
+    return map_swapped_page(s, p, v, f, flags, 1 if mine or copied else 0)
+
+
+def ksm_might_need_to_copy(s: State, f: int) -> int:
+    """ksm_might_need_to_copy(), mm/ksm.c: a KSM page is mapped as one again only while its node is known and run is not 2."""
+    page = s.page[f]
+    if not page.ksm or (page.node and s.ksm.run != KSM_RUN_UNMERGE):
+        return f
+    return alloc_page(s, page.content)
+
+
+def swap_free(s: State, f: int) -> None:
+    """swap_free(): the entry stands for the page no longer. The fault holds a reference of its own meanwhile."""
+    s.page[f].swapped -= 1
+
+
+def reuse_swap_page(s: State, f: int, flags: int) -> int:
+    """reuse_swap_page(), until 5.18: a store to a page that only this entry stands for takes it out of the swap cache."""
+    page = s.page[f]
+    if not flags & FAULT_FLAG_WRITE or page.ksm or page.mapcount + page.swapped > 1:
+        return 0
+    page.swap_cache = 0
+    return 1
+
+
+def is_exclusive(s: State, f: int, flags: int, exclusive: int) -> int:
+    """Whether the page is this process's own: the entry says so, or folio_free_swap() left no other reference."""
+    page = s.page[f]
+    if page.ksm:
+        return 0
+    if flags & FAULT_FLAG_WRITE and page.swap_cache and not page.swapped and page_count(s, f) == 1:
+        page.swap_cache = 0  # should_try_to_free_swap(), folio_free_swap()
+    return 1 if exclusive or page_count(s, f) == 0 else 0
+
+
+def map_swapped_page(s: State, p: int, v: int, f: int, flags: int, mine: int) -> int:
+    """The rest of do_swap_page(): the entry, with the bits that were kept; what is uffd-wp is not writable."""
+    pte = s.pte[p, v]
+    old = pte.frame
+    soft_dirty = pte.soft_dirty
+    uffd_wp = pte.uffd_wp
+    set_pte(pte, f)
+    pte.soft_dirty = soft_dirty
+    pte.uffd_wp = uffd_wp
+    s.page[f].mapcount += 1
+    result = 0
+    if mine:
+        s.page[f].exclusive = 1
+        if may_write_at_once(s, p, v, flags):
+            pte.write = 1 if s.vma[p, v].prot & PROT_WRITE else 0
+            if flags & FAULT_FLAG_WRITE:
+                pte_mkdirty(s, pte)
+                result = VM_FAULT_WRITE if s.kernel.fault_write_result else 0
+    if uffd_wp:
+        pte.write = 0
+    if f != old:
+        put_page(s, old)
+    return result
+
+
+def may_write_at_once(s: State, p: int, v: int, flags: int) -> int:
+    """Until 6.1 a store's entry is made writable and dirty, and only then protected; since then any entry whose store needs no fault."""
+    if s.kernel.swapin != SWAPIN_WRITABLE:
+        return 1 if flags & FAULT_FLAG_WRITE else 0
+    pte = s.pte[p, v]
+    vma = s.vma[p, v]
+    if not vma.prot & PROT_WRITE or (vma.registered and pte.uffd_wp):
+        return 0
+    return 0 if s.kernel.mem_soft_dirty and not vma.soft_dirty and not pte.soft_dirty else 1
