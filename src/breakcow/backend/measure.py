@@ -42,8 +42,8 @@ PROGRAMS = {
     "uffd_user_mode_only": "A uffd open user-mode-only",
     "uffd_wp_unpopulated": "A uffd open wp-unpopulated",
     "uffd_wp_async": "A uffd open wp-async",
-    "swapin": "A write x y 1; A vmsplice x; A madvise x pageout; A read x; A write x 2; A clear_refs; A uffd open; A uffd register y wp; A uffd protect y; "
-    "A madvise y pageout; A write y 3",
+    "swapin": "A write x y 1; A vmsplice x; A madvise x pageout; A read x; A write x 2; A clear_refs; A uffd open; A uffd register y wp; "
+    "A uffd protect y; A madvise y pageout; A write y 3",
     "ksm_merge_any": "A prctl memory_merge 1",
     "pagemap_scan": "A pagemap_scan x written",
     "pagemap_scan_hole_written": "A write x 1; A pagemap_scan x y any-written",

@@ -1,7 +1,7 @@
 """Swapping of anonymous pages: MADV_PAGEOUT as far as mm/vmscan.c and mm/rmap.c, and do_swap_page() of mm/memory.c.
 
-The device is one that writes in the background, as a disk does: a page that was swapped out stays in the swap cache, until it is freed. Nothing here
-is short of memory.
+The device is one that writes in the background, as a disk does: a page that was swapped out stays in the swap cache until it is freed.
+Nothing here is short of memory.
 """
 
 from breakcow.mm.flags import FAULT_FLAG_WRITE, KSM_RUN_UNMERGE, PROT_WRITE, VM_FAULT_WRITE
@@ -38,7 +38,7 @@ def rmap_walk_ksm(s: State, p: int, v: int) -> int:
 
 
 def try_to_unmap(s: State, p: int, v: int) -> None:
-    """add_to_swap() and try_to_unmap_one(): a swap entry, which keeps soft-dirty and uffd-wp, and since 5.19 that the page was exclusive."""
+    """add_to_swap() and try_to_unmap_one(): a swap entry keeps soft-dirty, uffd-wp, and since 5.19 that the page was exclusive."""
     pte = s.pte[p, v]
     f = pte.frame
     page = s.page[f]
