@@ -67,6 +67,7 @@ COMMANDS = {  # what each is for, and examples
         ),
     ),
     "snapshot": ("Save the memory of a process as it is at one instant, while it runs on.", ()),  # as kernels
+    "gallery": ("Write which tests notice each of the kernel bugs that were real.", ("breakcow gallery > docs/wrong-kernels.md",)),
     "doctor": ("Say what this machine can run and what it lacks.", ("breakcow doctor",)),
     "kernels": ("Fetch, build, list and remove kernels for the virtual machine.", ()),  # an application of its own, with its own examples
 }
