@@ -97,12 +97,8 @@ class ModelBackend:
         """Every sequence of observations that this kernel may show, each once; MOST_PATHS at most."""
         ends: list[tuple[State, Path]] = [(self._start(program), ())]
         for action in program.actions:
-            grown: dict[tuple[tuple[int, ...], bytes], tuple[State, Path]] = {}
-            for state, path in ends:
-                for after, seen in self._outcomes(state, program, action):
-                    longer = (*path, seen)
-                    grown.setdefault((after.pack(), msgspec.json.encode(longer)), (after, longer))
-            ends = list(grown.values())[:MOST_PATHS]
+            grown = [(after, (*path, seen)) for state, path in ends for after, seen in self._outcomes(state, program, action)]
+            ends = grown if len(grown) == 1 else _apart(grown)
         return tuple({msgspec.json.encode(path): path for _, path in ends}.values())
 
     def check(self, program: Program, observations: Path) -> Difference | None:
@@ -172,6 +168,12 @@ class ModelBackend:
                     raise ModelError(f"{self.name}: the entry of process {p}, page {v} contradicts its page")
         if not consistent_counters(state):
             raise ModelError(f"{self.name}: the counters contradict the page tables")
+
+
+def _apart(ends: list[tuple[State, Path]]) -> list[tuple[State, Path]]:
+    """Those that differ in state or path, each once; MOST_PATHS at most."""
+    keyed = {(state.pack(), msgspec.json.encode(path)): (state, path) for state, path in reversed(ends)}
+    return list(reversed(keyed.values()))[:MOST_PATHS]
 
 
 def _traced(run: Callable[[], None], program: Program, calls: list[Call]) -> None:

@@ -7,9 +7,9 @@ from breakcow.suite.trial import Trial
 
 HEAD = """# A wrong kernel is noticed
 
-Kernel bugs that were real, each with the tests of the corpus that notice it: those that fail on the model of a kernel that has it, and pass on
-the same model without it. The models differ in the one behaviour that the fix changed. Beside them stand stock kernels: how many of the
-same tests fail there, of those that it can run. A kernel that has the fix must fail none of them for this bug, and may fail some for another.
+Kernel bugs that were real, each with the tests of the corpus that notice it: those that fail on the model of a kernel that has it, and
+pass on the same model without it. The models differ in the one behaviour that the fix changed. Beside them stand stock kernels: how many
+of the same tests fail there, of those that it can run. A kernel that has the fix fails none of them for this bug, but may fail for another.
 
 Written by `breakcow gallery > docs/wrong-kernels.md`, with `--on vm:6.1` and so on for the kernels.
 """
