@@ -145,6 +145,8 @@ def swap_page_records(s: State, f: int, g: int) -> None:
     a.exclusive, b.exclusive = b.exclusive, a.exclusive
     a.ksm, b.ksm = b.ksm, a.ksm
     a.node, b.node = b.node, a.node
+    a.swapped, b.swapped = b.swapped, a.swapped
+    a.swap_cache, b.swap_cache = b.swap_cache, a.swap_cache
 
 
 def name_nodes(s: State) -> None:
