@@ -5,6 +5,7 @@ pages that were written (or lost their protection in any other way) are found wi
 protecting ioctl of a cut was protected since it was copied: it is what it was.
 """
 
+import bisect
 import os
 import select
 import threading
@@ -13,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from breakcow.agent.abi import PAGE
 
-from .cut import HUGE, Cut, Memory, Save
+from .cut import HUGE, PENDING, Cut, Memory, Save
 from .errors import SnapshotError
 from .layout import BLOCK
 from .pagemap import Range
@@ -33,14 +34,15 @@ class Increments(Cut):
     def freeze(self) -> None:
         """Protect all that is not protected; the image is the memory at the return of this. Answers no fault."""
         begin = time.perf_counter()
+        found = [each for start, end in self.ranges for each in self.scan.written(start, end, reset=False)]  # quicker, and nearly all
         changed: list[Range] = []
         for _ in range(ROUNDS):
-            found = self._unprotected()
-            if not found:
-                break
             for start, end in found:
                 self.protect(start, end)
             changed += found
+            found = self._unprotected()
+            if not found:
+                break
         else:
             raise SnapshotError(
                 "the memory loses its write-protection as fast as it gets it: it is discarded, moved or merged all the time"
@@ -65,8 +67,18 @@ class Increments(Cut):
         if self.tally.huge and list(self.scan.huge(huge, huge + HUGE)) == [(huge, huge + HUGE)]:
             return huge, huge + HUGE
         self._run = min(2 * self._run, BLOCK) if page == self._expected else PAGE
-        self._expected = min(page + self._run, (page // BLOCK + 1) * BLOCK, next(end for start, end in self.ranges if start <= page < end))
+        end = next(end for start, end in self.ranges if start <= page < end)
+        self._expected = self._before_pending(page, min(page + self._run, (page // BLOCK + 1) * BLOCK, end))
         return page, self._expected
+
+    def _before_pending(self, start: int, end: int) -> int:
+        """`end`, or where before it something begins that is still to be copied."""
+        piece = bisect.bisect_right(self.starts, start)
+        while piece < len(self.starts) and self.starts[piece] < end:
+            if self.state[piece] == PENDING:
+                return self.starts[piece]
+            piece += 1
+        return end
 
     def _unprotected(self) -> list[Range]:
         return [found for start, end in self.ranges for found in self.scan.unprotected(start, end)]
