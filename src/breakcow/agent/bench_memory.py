@@ -98,5 +98,7 @@ def pin() -> None:
     os.sched_setaffinity(0, {cpus[-1]})
     for pid in (0, ksmd):
         os.setpriority(os.PRIO_PROCESS, pid, HIGHEST)
+    with contextlib.suppress(PermissionError):  # it leads one already
+        os.setsid()  # so that what follows is of this process alone, and gone with it
     with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as group:  # among sessions, where those share the CPU first
         group.write(str(HIGHEST))
