@@ -3,8 +3,9 @@
 import sys
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -33,6 +34,7 @@ def explore(
     memory: int = 8,
     no_symmetry: bool = False,
     jobs: Annotated[int, Parameter(name=["--jobs", "-j"])] = 1,
+    engine: Literal["threads", "ray"] = "threads",
     confirm: str = "",
     out: Path | None = None,
     json: Path | None = None,
@@ -75,6 +77,8 @@ def explore(
         Take contents for what they are, not for interchangeable.
     jobs
         Processors to use.
+    engine
+        threads of this process, or workers of a Ray cluster: the one of RAY_ADDRESS, or one that is started on this machine.
     confirm
         Run what is found on this kernel at once: host, vm:6.1, vm:PATH.
     out
@@ -86,6 +90,7 @@ def explore(
     """
     from breakcow.cli.say import BROKEN, OK, WrongUseError, complain
     from breakcow.explore.bound import MOST_CONTENTS, MOST_PAGES, MOST_PROCESSES, Bound
+    from breakcow.explore.search import NoClusterError
     from breakcow.explore.survey import Limits, Survey
     from breakcow.report.exploration import write_json, write_tests
 
@@ -101,7 +106,9 @@ def explore(
     survey = Survey(profile, _bounds(bound, operations, kinds))
     if graph:
         _draw(graph, survey, _picked(promise), not no_symmetry)
-    limits = Limits(_picked(promise), not no_symmetry, jobs, memory << 30, states, time.monotonic() + seconds)
+    limits = Limits(_picked(promise), not no_symmetry, jobs, memory << 30, states, time.monotonic() + seconds, engine == "ray")
+    if limits.cluster:
+        _need_ray()
     progress = _Progress()
     interrupted = False
     try:
@@ -110,6 +117,8 @@ def explore(
     except KeyboardInterrupt:
         interrupted = True
         complain("interrupted: this is what is known so far")
+    except NoClusterError as error:
+        raise WrongUseError(str(error)) from None
     finally:
         progress.end()
     confirmed = _print(survey, confirm)
@@ -120,6 +129,13 @@ def explore(
     if interrupted:
         raise KeyboardInterrupt
     return BROKEN if survey.found else OK
+
+
+def _need_ray() -> None:
+    from breakcow.cli.say import WrongUseError
+
+    if not find_spec("ray"):
+        raise WrongUseError("--engine ray needs Ray, which is not installed: pip install 'breakcow[ray]'")
 
 
 def _within(name: str, value: int, most: int) -> None:

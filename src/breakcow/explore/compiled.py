@@ -44,17 +44,9 @@ FILES = (
 )
 HERE = Path(__file__).parent
 SEARCH = ("normal", "table", "bits", "expand", "entries")  # files of this folder that are compiled with the rules
-ENTRIES = (
-    "run_step",
-    "run_follow",
-    "run_broken",
-    "advance",
-    "start",
-    "leads_to",
-    "put_away",
-    "expand",
-    "move_all",
-)  # what is called from outside
+ENTRIES = (  # what is called from outside
+    *("run_step", "run_follow", "run_broken", "advance", "start", "leads_to", "put_away", "expand", "move_all", "address", "accept"),
+)
 HEAD = """from numba import from_dtype, int64, njit, void
 
 from breakcow.explore.together import compare_and_swap, rule

@@ -1,9 +1,9 @@
 """What Python calls of the compiled rules, apart from the search itself."""
 
-from breakcow.explore.expand import breaches, successors
+from breakcow.explore.expand import breaches, owner, successors
 from breakcow.explore.normal import normalise
 from breakcow.explore.packing import pack, unpack
-from breakcow.explore.table import Row, States, Words, hash_row
+from breakcow.explore.table import Row, States, Words, find_or_insert, hash_row
 from breakcow.mm.ghost import follow
 from breakcow.mm.promises import broken
 from breakcow.mm.schema import State
@@ -51,3 +51,17 @@ def leads_to(states: Words, i: int, actions: Words, work: States, raw: Words, ma
 def put_away(work: States, k: int, out: Words, i: int) -> int:
     """Pack the normal state `work[k]` into row `i` of `out`; not 0 if a value does not fit."""
     return pack(work[k], out, i)
+
+
+def address(rows: Words, count: int, work: States, raw: Words, shards: int, owners: Row) -> None:
+    """Which of so many shards has each of the first `count` packed states."""
+    for i in range(count):
+        unpack(work[0], rows, i)
+        owners[i] = owner(hash_row(raw, 0), shards)
+
+
+def accept(rows: Words, work: States, raw: Words, table: Row, fresh: Row) -> None:
+    """Which of these packed states are new to `table`, which has room for them; they are in it now."""
+    for i in range(rows.shape[0]):
+        unpack(work[0], rows, i)
+        fresh[i] = find_or_insert(table, hash_row(raw, 0))

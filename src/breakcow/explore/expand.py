@@ -38,6 +38,9 @@ def expand(
     finds: Words,
     tally: Row,
     counts: Row,
+    sent: Row,
+    shard: int,
+    shards: int,
 ) -> int:
     """Expand the states `first` up to `last` of `frontier`; the first that was not, where `out` became full.
 
@@ -45,7 +48,8 @@ def expand(
     picked: the promises to check, a bit each. symmetric: contents are interchangeable. table: hashes of all states seen, a power of two
     long. work, raw: scratch states, and the same memory as words. made: scratch, a row for each successor of a block. out, origin: packed
     new states and (parent, action, choices) of each. finds: (parent, action, choices, promises) of what is broken. tally: finds of each
-    (operation, promise, kind). counts: TRANSITIONS and so on, added to.
+    (operation, promise, kind). counts: TRANSITIONS and so on, added to. shard, shards: which states `table` is for, see owner(); those of
+    others are given out too, but for those in `sent`, hashes given out lately.
     """
     block = made.shape[0]
     i = first
@@ -58,9 +62,25 @@ def expand(
         for j in range(k):
             made[j, 4] = table[made[j, 3] & table.shape[0] - 1]  # misses all caches, for all j at once
         for j in range(k):
-            if find_or_insert(table, made[j, 3]):
+            if is_new(table, sent, made[j, 3], shard, shards):
                 keep(work[j + 1], made, j, actions, picked, out, origin, finds, tally, counts)
     return i
+
+
+def is_new(table: Row, sent: Row, h: int, shard: int, shards: int) -> int:
+    """1 if nobody was told of the state with hash `h` yet, as far as this shard knows."""
+    if shards == 1 or owner(h, shards) == shard:
+        return find_or_insert(table, h)
+    slot = h & sent.shape[0] - 1
+    if sent[slot] == h:
+        return 0
+    sent[slot] = h
+    return 1
+
+
+def owner(h: int, shards: int) -> int:
+    """Which of so many shards has the states with hash `h`: by bits that find_or_insert() does not look at first."""
+    return (h >> 40 & 0xFFFFFF) % shards
 
 
 def successors(

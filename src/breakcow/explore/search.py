@@ -22,12 +22,17 @@ Array = npt.NDArray[np.int64]
 BLOCK = 2048  # successors that are made before they are looked up
 ROOM = 16 * BLOCK  # new states of one call
 FULLEST = 0.7  # of the table
+ALONE = np.zeros(1, np.int64)  # nothing is sent to anybody
 ALL = (1 << len(PROMISES)) - 1
 assert len(PROMISES) == PROMISES_CHECKED
 
 
 class SearchError(Exception):
     """The search itself is wrong: a bug of ours."""
+
+
+class NoClusterError(Exception):
+    """There is no cluster that is large enough; the message is a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +198,7 @@ class Search:
             first = self.rules.expand(
                 *(states, first, last, base, scratch.operations, self.picked, self.symmetric, self._table),
                 *(scratch.work, scratch.raw, scratch.made, scratch.out, scratch.origins, scratch.finds, self._seen_kinds, scratch.counts),
+                *(ALONE, 0, 1),
             )
             self._leave(scratch, level, first - begun)
 

@@ -14,7 +14,8 @@ from breakcow.kernel import Profile
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """picked: promises to check, a bit each. symmetric, threads, memory, most_states: as in Search. deadline: of time.monotonic()."""
+    """picked: promises to check, a bit each. symmetric, threads, memory, most_states: as in Search. deadline: of time.monotonic().
+    cluster: search on a Ray cluster."""
 
     picked: int
     symmetric: bool
@@ -22,6 +23,7 @@ class Limits:
     memory: int
     most_states: int
     deadline: float
+    cluster: bool = False
 
 
 @dataclass
@@ -77,7 +79,12 @@ def alone(bound: Bound) -> Bound:
 
 
 def _search(profile: Profile, bound: Bound, limits: Limits) -> Search:
-    return Search(
+    kind = Search
+    if limits.cluster:
+        from breakcow.explore.cluster import ClusterSearch  # for those who have Ray
+
+        kind = ClusterSearch
+    return kind(
         profile,
         alone(bound),
         limits.picked,
@@ -98,12 +105,13 @@ def distinct(found: Sequence[Counterexample]) -> list[Counterexample]:
     needs every operation that the shorter needs; stores and loads, which are everywhere, do not count."""
     kept: list[Counterexample] = []
     for one in sorted(found, key=lambda one: len(one.steps)):
-        if not any(_same_bug(shorter, one) for shorter in kept):
+        if not any(same_bug(shorter, one) for shorter in kept):
             kept.append(one)
     return kept
 
 
-def _same_bug(shorter: Counterexample, longer: Counterexample) -> bool:
+def same_bug(shorter: Counterexample, longer: Counterexample) -> bool:
+    """Whether a longer program shows nothing that a shorter one does not."""
     last = longer.steps[-1].operation.verb
     if shorter.steps[-1].operation.verb != last or not set(longer.promises) <= set(shorter.promises):
         return False
