@@ -32,3 +32,11 @@ def test_two_workers_count_and_find_alike() -> None:
     one, two = done.stdout.splitlines()
     assert one == two
     assert "('explore/unmerge-leaves-no-ksm-unmergeable-mappings', 6)" in one
+
+
+def test_without_ray_there_is_a_sentence() -> None:
+    program = (
+        "import sys; sys.modules['ray'] = None; sys.argv[1:] = ['explore', '--engine', 'ray']; from breakcow.cli.main import main; main()"
+    )
+    done = run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "breakcow: --engine ray needs Ray, which is not installed: pip install 'breakcow[ray]'\n")
