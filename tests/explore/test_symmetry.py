@@ -74,7 +74,7 @@ def test_processes_are_interchangeable(kernel: str) -> None:
         for number, (operation, choices) in enumerate(mixed(seed)):
             names = rng.sample(range(3), 3)
             verb, p, v, n, c = operation
-            other = (verb, p if VERBS[verb].kernel else names[p], v, n, names[c] if VERBS[verb].name == "fork" else c)
+            other = (verb, p if VERBS[verb].kernel else names[p], v, n, names[c] if "{process}" in VERBS[verb].pattern else c)
             twin = done(renamed(state, names), other, choices)
             state = done(state, operation, choices)
             assert twin.step.result == state.step.result, (seed, number)
