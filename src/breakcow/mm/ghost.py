@@ -173,13 +173,17 @@ def complete(s: State, verb: int, p: int, v: int, n: int, c: int, value: int) ->
 
 
 def other_thread(s: State, verb: int, p: int, v: int, c: int, value: int) -> None:
-    """A store of another thread that is made in pieces: `value` is 1 when it landed."""
+    """A store of another thread that is made in pieces: `value` is 1 when it landed; before, its faults prepare the page for it."""
     proc = s.proc[p]
     if verb == BEGIN:
-        proc.begun_first = v
+        proc.begun_first = v + 1
         proc.begun_argument = c
+    if not proc.begun_first:
+        return
+    s.ghost[p, proc.begun_first - 1].exempt = 1
     if value == 1:
-        stored(s, MEM_WRITE, p, proc.begun_first, proc.begun_argument)
+        stored(s, MEM_WRITE, p, proc.begun_first - 1, proc.begun_argument)
+        proc.begun_first = 0
 
 
 def complete_page(s: State, verb: int, p: int, v: int, c: int, value: int) -> None:

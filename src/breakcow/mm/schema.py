@@ -91,7 +91,7 @@ PROCESS = {
     "all_holes": (8, "ghost: its userfaultfd protects holes too"),
     "event_fork": (8, "ghost: its userfaultfd follows forks"),
     "event_remap": (8, "ghost: its userfaultfd follows mremap"),
-    "begun_first": (8, "ghost: the page of another thread's store in pieces"),
+    "begun_first": (8, "ghost: page + 1 of another thread's store in pieces"),
     "begun_argument": (16, "ghost: its content"),
     "pending_verb": (8, "ghost: the operation that waits, + 1"),
     "pending_first": (8, "ghost: its first page"),
