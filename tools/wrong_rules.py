@@ -1,0 +1,67 @@
+"""Ten wrong rules, put into `mm/` one after the other: does conform notice each on this machine's kernel, and how soon?
+
+    python tools/wrong_rules.py
+
+For each: a copy of the package with one place of it changed, and `breakcow conform` on the host with random programs. Prints what was
+changed, whether a program differed, and after how many seconds the run was over. Exit status 1 if one goes unnoticed.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent / "src" / "breakcow"
+PROGRAMS = 300
+RULES = (  # what is wrong, file of mm/, what it says, what it says then
+    ("an entry keeps its uffd-wp bit", "pgtable.py", "    pte.soft_dirty = 0\n    pte.uffd_wp = 0\n", "    pte.soft_dirty = 0\n"),
+    ("pages_sharing counts twice", "ksm_tree.py", "        s.ksm.pages_sharing += 1\n", "        s.ksm.pages_sharing += 2\n"),
+    ("ksm_merging_pages never falls", "ksm_tree.py", "    s.proc[p].merging -= 1\n", ""),
+    (
+        "an event too many",
+        "userfaultfd.py",
+        "    s.step.sleeps = v + 1\n",
+        "    queue_event(s, EVENT_PAGEFAULT_WP, p, v)\n    s.step.sleeps = v + 1\n",
+    ),
+    ("a release wakes nobody", "userfaultfd.py", "        s.proc[p].woken = 1\n", "        s.proc[p].woken = 0\n"),
+    ("no checksum gate", "ksm_scan.py", "    if item.checksum == checksum:\n        return 0\n", "    return 0\n"),
+    ("a page in a pipe is merged", "ksm_scan.py", "        if page.refs or page_maybe_dma_pinned", "        if page_maybe_dma_pinned"),
+    (
+        "mremap keeps the registration",
+        "mremap.py",
+        "        vma.registered = 0  # mremap_userfaultfd_prep()\n",
+        "        vma.registered = 1\n",
+    ),
+    ("MADV_DONTNEED drops nothing", "madvise.py", "            zap_pte(s, p, w)\n", "            pass\n"),
+    ("a pinned page is shared by fork", "fork.py", "    if not page_maybe_dma_pinned(s, f):\n", "    if f:\n"),
+)
+
+
+def main() -> int:
+    """Try each; the exit status."""
+    missed = 0
+    for what, file, right, wrong in RULES:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "breakcow"
+            shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+            rules = copy / "mm" / file
+            text = rules.read_text()
+            if text.count(right) != 1:
+                print(f"{file} no longer says just once: {right!r}")
+                return 2
+            rules.write_text(text.replace(right, wrong))
+            start = time.monotonic()
+            command = [sys.executable, "-m", "breakcow", "conform", "--on", "host", "--programs", str(PROGRAMS)]
+            run = subprocess.run(command, env={**os.environ, "PYTHONPATH": folder}, capture_output=True, text=True, check=False)
+            noticed = ("differ from the model" in run.stdout and run.returncode == 1) or "contradict" in run.stderr
+            missed += not noticed
+            print(f"{'noticed' if noticed else 'MISSED '} {time.monotonic() - start:5.1f} s  {what} ({file})", flush=True)
+    print(f"{len(RULES) - missed} of {len(RULES)} wrong rules noticed")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
