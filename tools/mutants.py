@@ -68,21 +68,21 @@ Path_ = tuple[Observation, ...]
 class Mutant:
     """One change.
 
-    function: as it is reached in the module, `name` or `Class.name`. text: `original -> mutated`. code: of the changed function.
+    function: as it is reached in the module, `name` or `Class.name`. text: `original -> mutated`. source: of the changed function.
     """
 
     file: str
     line: int
     function: str
     text: str
-    code: types.CodeType
+    source: str
 
     def apply(self) -> None:
         """Make the change in this process: whoever imported the function has it."""
         target: Any = importlib.import_module(f"breakcow.mm.{self.file.removesuffix('.py')}")
         for name in self.function.split("."):
             target = getattr(target, name)
-        target.__code__ = self.code
+        target.__code__ = _compile(self.source, ROOM / self.file, target.__name__)
 
 
 def mutants(files: list[str]) -> Iterator[Mutant]:
@@ -97,7 +97,13 @@ def mutants(files: list[str]) -> Iterator[Mutant]:
                 text = ast.unparse(changed)
                 if text not in seen:
                     seen.add(text)
-                    yield Mutant(path.name, line, prefix + function.name, before, _compile(text, path, function.name))
+                    yield Mutant(path.name, line, prefix + function.name, before, text)
+
+
+def sample(among: list[Mutant], number: int, seed: int) -> list[Mutant]:
+    """So many of them by chance, in their order."""
+    keep = sorted(random.Random(seed).sample(range(len(among)), min(number, len(among))))
+    return [among[index] for index in keep]
 
 
 def _functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
@@ -461,13 +467,13 @@ def sentences(chosen: list[Mutant], results: list[str], tests: int, release: str
     return [*lines, f"- {counts['']} survived"]
 
 
-def page(text: str, lines: list[str], survivors: list[Mutant]) -> str:
-    """`text` with its generated part replaced; the reason behind each survivor that was there before is kept."""
-    head, _, rest = text.partition(BEGIN)
+def page(text: str, lines: list[str], survivors: list[Mutant], begin: str = BEGIN) -> str:
+    """`text` with its part from `begin` on replaced; the reason behind each survivor that was there before is kept."""
+    head, _, rest = text.partition(begin)
     generated, _, tail = rest.partition(END)
     reasons = dict(re.findall(r"^- `(.*?)`: (.*)$", generated, re.MULTILINE))
     listed = [f"- `{_place(mutant)}`: {reasons.get(_place(mutant), 'no reason yet')}" for mutant in survivors]
-    return "\n".join([head + BEGIN, *lines, "", *listed, END]) + tail
+    return "\n".join([head + begin, *lines, "", *listed, END]) + tail
 
 
 def _place(mutant: Mutant) -> str:
@@ -486,8 +492,7 @@ def main() -> None:
     wanted = parser.parse_args()
     chosen = list(mutants(wanted.files))
     if wanted.sample is not None:
-        keep = sorted(random.Random(wanted.seed).sample(range(len(chosen)), min(wanted.sample, len(chosen))))
-        chosen = [chosen[number] for number in keep]
+        chosen = sample(chosen, wanted.sample, wanted.seed)
     signal.signal(signal.SIGVTALRM, _too_slow)
     tests = [trial(one.test, one.word) for one in corpus()]
     release, host, observed = host_observations(tests)
