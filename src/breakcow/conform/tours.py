@@ -14,7 +14,7 @@ from breakcow.kernel import Profile
 from breakcow.litmus.program import Action, Program
 from breakcow.litmus.requirements import BY_VERB
 from breakcow.litmus.syntax import Step, Test
-from breakcow.mm.actions import VERB, VERBS
+from breakcow.mm.actions import BIRTHS, VERB, VERBS
 
 PAGES = ("x", "y", "z", "w")
 PROCESSES = ("A", "B", "C")
@@ -81,7 +81,7 @@ def run(
 def _program(found: Graph, steps: list[int]) -> Program:
     """The prologue and the steps of a walk, as backends take them."""
     operations = [*found.prologue, *(found.operations[index] for index in steps)]
-    names = {one.process for one in operations} | {one.argument for one in operations if VERBS[one.verb].name == "fork"}
+    names = {one.process for one in operations} | {one.argument for one in operations if VERBS[one.verb].name in BIRTHS}
     actions = tuple(_action(one, number) for number, one in enumerate(operations))
     return Program(PROCESSES[: max(names) + 1], PAGES[: found.bound.pages], found.bound.areas, actions)
 

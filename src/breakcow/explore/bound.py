@@ -13,7 +13,7 @@ KINDS = {  # operations that belong together; what is not named is a kind of its
     "ksm": ("mergeable", "unmergeable", "ksm_scan", "ksm_run", "ksm_set"),
     "userfaultfd": ("uffd_open", "uffd_register", "uffd_protect", "uffd_release", "uffd_unregister", "uffd_close"),
     "mappings": ("mprotect", "mremap", "munmap", "dontneed"),
-    "fork": ("fork", "exit"),
+    "fork": ("fork", "spawn", "exit"),
     "pins": ("pin", "unpin", "dma"),
     "pipes": ("vmsplice", "drain"),
     "threads": ("begin", "retry"),

@@ -10,7 +10,7 @@ from breakcow.mm.flags import BUSY, PROCESS_NONE, PROCESS_RUNNING, ZERO_PAGE
 from breakcow.mm.ghost import BREACH_EVENT, BREACH_READ, BREACH_TRAP, follow
 from breakcow.mm.promises import broken, broken_on_page
 from breakcow.mm.schema import State
-from breakcow.mm.step import FORK, may_act, step
+from breakcow.mm.step import FORK, SPAWN, may_act, step
 
 TRANSITIONS = 0  # what `counts` holds
 FOUND = 1
@@ -105,7 +105,7 @@ def successors(
             not may_act(s, verb, p, c)
             or actions[a, 5] > highest + 1
             or not in_one_piece(s, p, v, n)
-            or (verb == FORK and not next_process(s, c))
+            or ((verb == FORK or verb == SPAWN) and not next_process(s, c))
         ):
             continue
         choices = 0

@@ -18,7 +18,7 @@ from breakcow.mm.actions import VERBS
 from breakcow.mm.flags import BUSY
 from breakcow.mm.promises import PROMISES, broken, broken_on_page
 from breakcow.mm.schema import LAYOUT, RECORDS, State
-from breakcow.mm.step import FORK, may_act
+from breakcow.mm.step import FORK, SPAWN, may_act
 
 MOST = 400  # states of a picture that one can still walk through
 NOBODY = 1 << 10  # a content that no program stores
@@ -100,7 +100,7 @@ def _successors(drawn: Graph, state: State, symmetric: bool) -> Iterator[tuple[T
     for one in operations(drawn.bound, drawn.profile):
         if one.content and one.content not in contents:
             continue
-        if not may_act(state, one.verb, one.process, one.argument) or (one.verb == FORK and not next_process(state, one.argument)):
+        if not may_act(state, one.verb, one.process, one.argument) or (one.verb in (FORK, SPAWN) and not next_process(state, one.argument)):
             continue
         yield from _ways(state, one)
 
