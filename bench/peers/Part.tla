@@ -174,7 +174,8 @@ Stored(s, p, c) == [s EXCEPT !.ghost[p].value = c, !.ghost[p].written = TRUE]
 Write(s, p, c) ==
   IF ~StoreWaits(s, p) THEN Stored(Store(s, p, c), p, c)
   ELSE IF Assert(s.ghost[p].armed, "no-event-without-a-write")
-  THEN [s EXCEPT !.proc[p].waiting = TRUE, !.proc[p].argument = c, !.proc[p].pending = TRUE, !.proc[p].pending_argument = c]
+  THEN [s EXCEPT !.proc[p].waiting = TRUE, !.proc[p].argument = c, !.proc[p].pending = TRUE, !.proc[p].pending_argument = c,
+                 !.ghost[p].exempt = TRUE]
   ELSE s
 
 Read(s, p) ==

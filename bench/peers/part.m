@@ -412,6 +412,7 @@ ruleset p: process do
         assert ghost[p].armed "no-event-without-a-write";
         proc[p].waiting := true; proc[p].argument := c;
         proc[p].pending := true; proc[p].pending_argument := c;
+        ghost[p].exempt := true;
       end;
       normalise();
     end;

@@ -340,7 +340,8 @@ inline do_write(p, c) {
   :: blocked ->
      assert(!PROMISES || ghost[p].armed); /* no-event-without-a-write */
      proc[p].waiting = 1; proc[p].argument = c;
-     proc[p].pending = 1; proc[p].pending_argument = c
+     proc[p].pending = 1; proc[p].pending_argument = c;
+     ghost[p].exempt = 1
   :: else -> ghost[p].value = c; ghost[p].written = 1
   fi
 }

@@ -100,7 +100,7 @@ class _Plain(ast.NodeTransformer):
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
         self.generic_visit(node)
-        decorator = "njit(cache=True, nogil=True)" if node.name in ENTRIES else f"rule({_signature(node)})"
+        decorator = "njit(cache=True, nogil=True, _nrt=False)" if node.name in ENTRIES else f"rule({_signature(node)})"
         node.returns = None
         for argument in node.args.args:
             argument.annotation = None

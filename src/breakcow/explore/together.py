@@ -74,7 +74,7 @@ def rule(signature: Any) -> Callable[[Any], Any]:
     """Compile the function below when another first calls it, for `signature` alone. It cannot be called from Python."""
 
     def decorate(function: Any) -> Any:
-        dispatcher = njit(pipeline_class=Compiler, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+        dispatcher = njit(pipeline_class=Compiler, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)(function)
         ask = dispatcher.get_call_template
 
         def get_call_template(args: Any, kws: Any) -> Any:
