@@ -16,13 +16,8 @@
 #ifndef PROMISES
 #define PROMISES 1
 #endif
-#ifdef NARROW /* fields as wide as they must be */
 #define flag bit
 #define NUMBER(name) unsigned name : 2
-#else /* a byte each */
-#define flag byte
-#define NUMBER(name) byte name
-#endif
 
 #define NONE 0 /* proc[p].state */
 #define RUNNING 1
