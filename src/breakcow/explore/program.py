@@ -1,5 +1,6 @@
 """The programs of a bound on the plain specification: where they start, how they take a step, and how that is written down."""
 
+import errno
 from dataclasses import dataclass
 
 from breakcow.explore.bound import Bound, Operation
@@ -13,7 +14,6 @@ from breakcow.mm.step import boot, step
 
 PAGES = ("x", "y", "z", "w")
 PROCESSES = ("A", "B", "C")
-ERRNOS = {5: "EIO", 2: "ENOENT", 12: "ENOMEM", 14: "EFAULT", 16: "EBUSY", 22: "EINVAL", 3: "ESRCH"}
 SIGNALS = {BLOCKED: "blocked", SIGBUS: "SIGBUS", SIGSEGV: "SIGSEGV", OK: "ok"}
 
 
@@ -33,7 +33,7 @@ class Taken:
         verb = VERBS[operation.verb]
         process = "-" if verb.kernel else PROCESSES[operation.process]
         pages = PAGES[operation.page : operation.page + operation.pages]
-        outcome = SIGNALS.get(self.result) or ERRNOS[-self.result]
+        outcome = SIGNALS.get(self.result) or errno.errorcode[-self.result]
         return Step(process, verb.name, pages, operation.argument, outcome)
 
 
