@@ -397,7 +397,8 @@ def test_kills_at_any_moment_leave_no_process_and_no_changed_setting(alone: None
 
 
 RUNNER = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts work in the background has it ignored
 from breakcow.backend.host import HostBackend
 from breakcow.litmus.program import Action, Program
 actions = (Action("A", "mergeable", 0, 1, 0, 0),) + (Action("-", "ksm_scan", 0, 0, 20, 0),) * 200
