@@ -48,7 +48,7 @@ def gup(s: State, p: int, v: int, foll: int) -> int:
             return BLOCKED
         if fault & VM_FAULT_SIGBUS:
             return -EFAULT
-        forced = 1
+        forced |= broke_cow(s, p, v, fault)
 
 
 def check_vma_flags(s: State, p: int, v: int, foll: int) -> int:
@@ -115,6 +115,11 @@ def faultin_page(s: State, p: int, v: int, foll: int, follow: int) -> int:
     return handle_mm_fault(s, p, v, flags)
 
 
+def broke_cow(s: State, p: int, v: int, fault: int) -> int:
+    """FOLL_COW, faultin_page() until 6.1: a write fault has broken COW in a vma that permits no store."""
+    return 1 if fault & VM_FAULT_WRITE and not s.vma[p, v].prot & PROT_WRITE else 0
+
+
 def mem_write(s: State, p: int, v: int, n: int, c: int) -> int:
     """pwrite(2) to /proc/self/mem, mem_rw() and __access_remote_vm(): FOLL_FORCE, and never ALLOW_RETRY. -EIO if no byte was written."""
     foll = FOLL_GET | FOLL_REMOTE | FOLL_WRITE
@@ -158,9 +163,10 @@ def gup_retry(s: State, p: int, v: int, n: int, c: int) -> int:
     if fault & VM_FAULT_SIGBUS:
         proc.gup = 0
         return -EIO
-    proc.gup_forced = 1
-    if s.kernel.gup_cow_drops_write and fault & VM_FAULT_WRITE and not s.vma[p, v].prot & PROT_WRITE:
-        proc.gup_foll &= ~FOLL_WRITE  # the copy is broken: go on as for a load
+    if broke_cow(s, p, v, fault):
+        proc.gup_forced = 1
+        if s.kernel.gup_cow_drops_write:
+            proc.gup_foll &= ~FOLL_WRITE  # go on as for a load
     return OK
 
 
