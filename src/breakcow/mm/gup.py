@@ -48,7 +48,7 @@ def gup(s: State, p: int, v: int, foll: int) -> int:
             return BLOCKED
         if fault & VM_FAULT_SIGBUS:
             return -EFAULT
-        forced |= broke_cow(s, p, v, fault)
+        forced = writes_by_force(s, p, v)
 
 
 def check_vma_flags(s: State, p: int, v: int, foll: int) -> int:
@@ -115,9 +115,9 @@ def faultin_page(s: State, p: int, v: int, foll: int, follow: int) -> int:
     return handle_mm_fault(s, p, v, flags)
 
 
-def broke_cow(s: State, p: int, v: int, fault: int) -> int:
-    """FOLL_COW, faultin_page() until 6.1: a write fault has broken COW in a vma that permits no store."""
-    return 1 if fault & VM_FAULT_WRITE and not s.vma[p, v].prot & PROT_WRITE else 0
+def writes_by_force(s: State, p: int, v: int) -> int:
+    """FOLL_COW, faultin_page() until 6.1: once a write fault has completed in a vma that permits no store, its dirty page may be followed."""
+    return 0 if s.vma[p, v].prot & PROT_WRITE else 1
 
 
 def mem_write(s: State, p: int, v: int, n: int, c: int) -> int:
@@ -163,10 +163,9 @@ def gup_retry(s: State, p: int, v: int, n: int, c: int) -> int:
     if fault & VM_FAULT_SIGBUS:
         proc.gup = 0
         return -EIO
-    if broke_cow(s, p, v, fault):
-        proc.gup_forced = 1
-        if s.kernel.gup_cow_drops_write:
-            proc.gup_foll &= ~FOLL_WRITE  # go on as for a load
+    proc.gup_forced = writes_by_force(s, p, v)
+    if proc.gup_forced and s.kernel.gup_cow_drops_write and fault & VM_FAULT_WRITE:
+        proc.gup_foll &= ~FOLL_WRITE  # the copy is broken: go on as for a load
     return OK
 
 
