@@ -116,7 +116,7 @@ def faultin_page(s: State, p: int, v: int, foll: int, follow: int) -> int:
 
 
 def writes_by_force(s: State, p: int, v: int) -> int:
-    """FOLL_COW, faultin_page() until 6.1: once a write fault has completed in a vma that permits no store, its dirty page may be followed."""
+    """FOLL_COW, faultin_page() until 6.1: once a write fault has completed in a read-only vma, its dirty page may be followed."""
     return 0 if s.vma[p, v].prot & PROT_WRITE else 1
 
 
