@@ -16,12 +16,12 @@ from breakcow.litmus import parse, program, to_text
 from breakcow.mm.actions import VERB
 
 pytestmark = pytest.mark.compiled
-BOUND = Bound(2, 2, contents=1, depth=1, operations=EVERY)
+BOUND = Bound(2, 2, contents=1, depth=1, operations=EVERY, scans=1)
 
 
 def test_tours_take_each_transition_that_the_search_counts() -> None:
-    operations = ("write", "mergeable", "unmergeable", "mprotect")
-    bound = Bound(1, 2, contents=1, depth=3, operations=operations)
+    operations = ("write", "mergeable", "unmergeable", "mprotect", "ksm_scan")
+    bound = Bound(1, 2, contents=1, depth=3, operations=operations, scans=1)
     graph = Graph(PROFILES["7.2"], bound)
     taken: set[tuple[int, int]] = set()
     walks = list(tours(graph, taken))
@@ -59,7 +59,7 @@ def test_a_kernel_that_does_otherwise_is_found_and_the_program_shrunk() -> None:
 
 @pytest.mark.parametrize("name", PROLOGUES)
 def test_prologues_are_programs(name: str) -> None:
-    found = Graph(PROFILES["7.2"], Bound(2, 2, contents=1, depth=0, operations=EVERY), prologue(name, BOUND))
+    found = Graph(PROFILES["7.2"], Bound(2, 2, contents=1, depth=0, operations=EVERY, scans=1), prologue(name, BOUND))
     assert len(found.names) == 1
 
 

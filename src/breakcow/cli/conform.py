@@ -122,7 +122,7 @@ def _tours(kernel: "Kernel", name: str, profile: "Profile", pages: int, depth: i
     from breakcow.explore.bound import Bound
 
     verbs = possible(EVERY, kernel.probe().abilities)
-    bound = Bound(2, pages, 1, 1, depth, verbs)
+    bound = Bound(2, pages, 1, 1, depth, verbs, scans=1)
     mention(f"{name}: finding the programs that take every transition; compiling the rules of {profile.name} first takes about 20 s, once")
     planned: list[Tour] = list(plan(profile, bound))
     covered = Covered()

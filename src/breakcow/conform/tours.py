@@ -10,14 +10,13 @@ from breakcow.conform.random_programs import UNSAID, Finding, smallest
 from breakcow.conform.tour import tours
 from breakcow.conform.transitions import Graph
 from breakcow.explore.bound import Bound, Operation
+from breakcow.explore.program import PAGES, PROCESSES
 from breakcow.kernel import Profile
 from breakcow.litmus.program import Action, Program
 from breakcow.litmus.requirements import BY_VERB
 from breakcow.litmus.syntax import Step, Test
 from breakcow.mm.actions import BIRTHS, VERB, VERBS
 
-PAGES = ("x", "y", "z", "w")
-PROCESSES = ("A", "B", "C")
 EVERY = tuple(verb for verb in VERB if BY_VERB.get(verb) != "model-only")
 
 

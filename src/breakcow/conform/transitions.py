@@ -3,12 +3,11 @@
 import numpy as np
 
 from breakcow.explore import packing
-from breakcow.explore.bound import NUMBER, Bound, Operation
+from breakcow.explore.bound import Bound, Operation
 from breakcow.explore.search import Scratch, Search
 from breakcow.kernel import Profile
 
 START = 0  # the number of the first state
-TWO_SCANS = (NUMBER["ksm_scan"], 2)  # each scan is a step of its own
 UNKNOWN = -1  # where a transition leads that lies beyond the bound, or that the kernel chooses freely
 
 
@@ -22,7 +21,6 @@ class Graph:
 
     def __init__(self, profile: Profile, bound: Bound, prologue: tuple[Operation, ...] = ()) -> None:
         search = Search(profile, bound, 0, symmetric=False)
-        search.operations = [one for one in search.operations if (one.verb, one.argument) != TWO_SCANS]
         self.bound, self.operations, self.prologue = bound, search.operations, prologue
         self.edges: list[dict[int, int]] = []
         self.origin: list[tuple[int, int]] = [(START, UNKNOWN)]

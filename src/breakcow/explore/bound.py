@@ -42,7 +42,7 @@ class Operation:
 @dataclass(frozen=True, slots=True)
 class Bound:
     """Programs of up to `depth` steps of these `operations` (verbs of the action table), with at most this many processes, pages in as
-    many mappings, and contents besides zeros."""
+    many mappings, and contents besides zeros. scans: the most passes of ksmd that are one step."""
 
     processes: int = 2
     pages: int = 2
@@ -50,6 +50,7 @@ class Bound:
     contents: int = 2
     depth: int = 8
     operations: tuple[str, ...] = tuple(VERB)
+    scans: int = 2
 
     @property
     def state(self) -> Bounds:
@@ -110,4 +111,4 @@ def _arguments(verb: Verb, bound: Bound, profile: Profile) -> list[int]:
         return [KNOBS[knob] * 1000 + number for knob, number in SETTINGS]
     if "{process}" in verb.pattern:
         return list(range(1, bound.processes))
-    return {"ksm_run": [0, 1, 2], "ksm_scan": [1, 2]}.get(verb.name, [0])
+    return {"ksm_run": [0, 1, 2], "ksm_scan": list(range(1, bound.scans + 1))}.get(verb.name, [0])
