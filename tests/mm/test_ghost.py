@@ -259,6 +259,16 @@ def test_clearing_soft_dirty() -> None:
     assert (ghost(machine, "written"), ghost(machine, "exempt")) == ([0, 0, 0], [0, 1, 0])
 
 
+def test_a_page_that_a_store_waits_for_may_read_soft_dirty_and_no_other() -> None:
+    machine = Machine("6.12")
+    machine.do("write", c=7)
+    machine.protected(n=3, features=HOLES)
+    machine.do("clear_refs")
+    machine.do("write", 1, c=9)
+    assert machine.s.proc[0].waiting == 2
+    assert ghost(machine, "exempt") == [0, 1, 0]
+
+
 def test_a_device_stores_into_the_page_that_is_pinned() -> None:
     machine = Machine("6.12")
     machine.do("pin")

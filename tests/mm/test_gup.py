@@ -8,6 +8,7 @@ from breakcow.mm.flags import (
     BUSY,
     EFAULT,
     EIO,
+    FOLL_COW,
     FOLL_FORCE,
     FOLL_GET,
     FOLL_LONGTERM,
@@ -16,8 +17,18 @@ from breakcow.mm.flags import (
     OK,
     UFFD_FEATURE_SIGBUS,
     UFFD_USER_MODE_ONLY,
+    VM_FAULT_WRITE,
 )
-from breakcow.mm.gup import FAULT_IN, FOLLOWED, UNSHARE, can_follow_write_pte, check_vma_flags, follow_page_pte, gup_must_unshare
+from breakcow.mm.gup import (
+    FAULT_IN,
+    FOLLOWED,
+    UNSHARE,
+    can_follow_write_pte,
+    check_vma_flags,
+    foll_after_fault,
+    follow_page_pte,
+    gup_must_unshare,
+)
 from mm.machine import Machine
 
 ACCESSES = ("process_vm_readv", "process_vm_writev", "pin", "vmsplice")
@@ -105,13 +116,13 @@ def test_who_must_unshare() -> None:
 
 def test_what_can_be_followed() -> None:
     machine = Machine("6.12")
-    assert follow_page_pte(machine.s, 0, 0, FOLL_GET, 0) == FAULT_IN
+    assert follow_page_pte(machine.s, 0, 0, FOLL_GET) == FAULT_IN
     machine.do("write", c=7)
-    assert follow_page_pte(machine.s, 0, 0, FOLL_GET | FOLL_WRITE, 0) == FOLLOWED
+    assert follow_page_pte(machine.s, 0, 0, FOLL_GET | FOLL_WRITE) == FOLLOWED
     machine.do("fork", c=1)
-    assert follow_page_pte(machine.s, 0, 0, FOLL_GET, 0) == FOLLOWED
-    assert follow_page_pte(machine.s, 0, 0, FOLL_PIN, 0) == UNSHARE
-    assert follow_page_pte(machine.s, 0, 0, FOLL_PIN | FOLL_WRITE, 0) == FAULT_IN
+    assert follow_page_pte(machine.s, 0, 0, FOLL_GET) == FOLLOWED
+    assert follow_page_pte(machine.s, 0, 0, FOLL_PIN) == UNSHARE
+    assert follow_page_pte(machine.s, 0, 0, FOLL_PIN | FOLL_WRITE) == FAULT_IN
 
 
 @pytest.mark.parametrize(
@@ -150,17 +161,35 @@ def test_a_forced_store_to_a_read_only_page_since_5_19(changed: str, follows: in
         pte.uffd_wp = 1
         vma.registered = int("not" not in changed)
     foll = FOLL_WRITE | (0 if changed == "no force" else FOLL_FORCE)
-    assert can_follow_write_pte(s, 0, 0, foll, 0) == follows
+    assert can_follow_write_pte(s, 0, 0, foll) == follows
 
 
 def test_a_forced_store_on_old_kernels_needs_a_write_fault_before_and_a_dirty_entry() -> None:
     machine = Machine("5.10")
     machine.do("write", c=7)
     machine.do("mprotect", c=1)
-    for forced in (0, 1):
+    for broken in (0, FOLL_COW):
         for dirty in (0, 1):
             machine.pte().dirty = dirty
-            assert can_follow_write_pte(machine.s, 0, 0, FOLL_WRITE | FOLL_FORCE, forced) == (forced and dirty)
+            assert can_follow_write_pte(machine.s, 0, 0, FOLL_WRITE | FOLL_FORCE | broken) == int(bool(broken and dirty))
+
+
+@pytest.mark.parametrize(
+    ("drops", "prot", "fault", "after"),
+    [
+        (0, 1, VM_FAULT_WRITE, FOLL_WRITE | FOLL_FORCE | FOLL_COW),
+        (0, 3, VM_FAULT_WRITE, FOLL_WRITE | FOLL_FORCE),
+        (1, 1, VM_FAULT_WRITE, FOLL_FORCE),
+        (1, 1, 0, FOLL_WRITE | FOLL_FORCE | FOLL_COW),
+        (1, 3, VM_FAULT_WRITE, FOLL_WRITE | FOLL_FORCE),
+    ],
+)
+def test_what_a_completed_fault_changes_for_a_forced_store(drops: int, prot: int, fault: int, after: int) -> None:
+    machine = Machine("5.10")
+    machine.s.kernel = PROFILES["5.10"].but(gup_cow_drops_write=drops)
+    machine.s.vma[0, 0].prot = prot
+    assert foll_after_fault(machine.s, 0, 0, FOLL_WRITE | FOLL_FORCE, fault) == after
+    assert foll_after_fault(machine.s, 0, 0, FOLL_FORCE, fault) == FOLL_FORCE
 
 
 @pytest.mark.parametrize("kernel", ["5.10", "6.1", "6.12", "7.2"])

@@ -5,15 +5,11 @@ renamed to the order in which the state names it. What is dead (the last step's 
 what is left of an exited process) is cleared. Neither changes what can follow: `tests/explore/test_normal.py` holds it to random programs.
 """
 
-from breakcow.mm.actions import VERB, VERBS
 from breakcow.mm.flags import PROCESS_EXITED, PROCESS_NONE
+from breakcow.mm.ghost import COPY_TO_USER, PROCESS_VM_WRITEV, WRITE
 from breakcow.mm.mremap import FIRST_FRESH_AREA
 from breakcow.mm.schema import State
 from breakcow.mm.step import clear_step
-
-HOLDS_CONTENT = VERBS.index(VERB["write"])  # these operations can sleep with a content for their argument
-HOLDS_CONTENT_TOO = VERBS.index(VERB["copy_to_user"])
-WRITEV = VERBS.index(VERB["process_vm_writev"])
 
 
 def normalise(s: State, symmetric: int) -> None:
@@ -52,7 +48,6 @@ def forget_sleep(s: State, p: int) -> None:
     if not proc.gup or proc.state == PROCESS_EXITED:
         proc.gup = 0
         proc.gup_foll = 0
-        proc.gup_forced = 0
         proc.gup_content = 0
         proc.begun_first = 0
         proc.begun_argument = 0
@@ -275,7 +270,7 @@ def name_contents(s: State) -> None:
 
 def sleeps_with_content(verb: int) -> int:
     """Whether the argument of an operation that can sleep is a content."""
-    return 1 if verb == HOLDS_CONTENT or verb == HOLDS_CONTENT_TOO or verb == WRITEV else 0
+    return 1 if verb in (WRITE, COPY_TO_USER, PROCESS_VM_WRITEV) else 0
 
 
 def name_content(s: State, c: int, k: int) -> int:

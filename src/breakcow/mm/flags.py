@@ -21,6 +21,7 @@ FOLL_REMOTE = 0x80
 FOLL_LONGTERM = 0x100
 FOLL_PIN = 0x200
 FOLL_UNLOCKABLE = 0x400  # the caller can have mmap_lock dropped: ALLOW_RETRY
+FOLL_COW = 0x4000  # until 6.1: a forced store has broken COW
 
 PROT_READ = 1
 PROT_WRITE = 2

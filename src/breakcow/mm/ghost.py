@@ -103,14 +103,14 @@ def remember(s: State, verb: int, p: int, v: int, n: int, c: int) -> None:
     proc.pending_first = v
     proc.pending_count = n
     proc.pending_argument = c
-    if stores(verb):
-        for w in range(v, v + n):
-            s.ghost[p, w].exempt = 1  # the fault may have prepared the page for the store that waits
 
 
 def went_as_far_as(s: State, p: int, page: int) -> None:
-    """Prefaulting that sleeps at `page` is done with the pages before it and never looks back."""
+    """A store that sleeps at `page` may read soft-dirty there already: the fault sets the bit, and the event comes after. Prefaulting is
+    done with the pages before it and never looks back."""
     proc = s.proc[p]
+    if proc.pending_verb and stores(proc.pending_verb - 1):
+        s.ghost[p, page].exempt = 1
     if proc.pending_verb - 1 != POPULATE_WRITE:
         return
     while proc.pending_first < page:

@@ -10,6 +10,7 @@ from breakcow.mm.flags import (
     FAULT_FLAG_REMOTE,
     FAULT_FLAG_UNSHARE,
     FAULT_FLAG_WRITE,
+    FOLL_COW,
     FOLL_FORCE,
     FOLL_GET,
     FOLL_LONGTERM,
@@ -38,9 +39,8 @@ def gup(s: State, p: int, v: int, foll: int) -> int:
     """__get_user_pages() for one page: OK once it can be followed, -EFAULT, or BLOCKED."""
     if check_vma_flags(s, p, v, foll):
         return -EFAULT
-    forced = 0  # FOLL_COW of old kernels: a write fault has completed, so a dirty entry may be followed
     while 1:
-        follow = follow_page_pte(s, p, v, foll, forced)
+        follow = follow_page_pte(s, p, v, foll)
         if follow == FOLLOWED:
             return OK
         fault = faultin_page(s, p, v, foll, follow)
@@ -48,7 +48,7 @@ def gup(s: State, p: int, v: int, foll: int) -> int:
             return BLOCKED
         if fault & VM_FAULT_SIGBUS:
             return -EFAULT
-        forced = writes_by_force(s, p, v)
+        foll = foll_after_fault(s, p, v, foll, fault)
 
 
 def check_vma_flags(s: State, p: int, v: int, foll: int) -> int:
@@ -62,19 +62,19 @@ def check_vma_flags(s: State, p: int, v: int, foll: int) -> int:
     return 0 if vma.prot & wanted else 1
 
 
-def follow_page_pte(s: State, p: int, v: int, foll: int, forced: int) -> int:
+def follow_page_pte(s: State, p: int, v: int, foll: int) -> int:
     """follow_page_pte(): whether GUP can take the page that is mapped."""
     pte = s.pte[p, v]
     if not pte.present:
         return FAULT_IN
-    if foll & FOLL_WRITE and not can_follow_write_pte(s, p, v, foll, forced):
+    if foll & FOLL_WRITE and not can_follow_write_pte(s, p, v, foll):
         return FAULT_IN
     if not pte.write and gup_must_unshare(s, p, v, foll):
         return UNSHARE
     return FOLLOWED
 
 
-def can_follow_write_pte(s: State, p: int, v: int, foll: int, forced: int) -> int:
+def can_follow_write_pte(s: State, p: int, v: int, foll: int) -> int:
     """can_follow_write_pte(): a writable entry, or a FOLL_FORCE store to a page that is this process's own."""
     pte = s.pte[p, v]
     if pte.write:
@@ -82,7 +82,7 @@ def can_follow_write_pte(s: State, p: int, v: int, foll: int, forced: int) -> in
     if not foll & FOLL_FORCE:
         return 0
     if s.kernel.wp_reuse != REUSE_EXCLUSIVE:
-        return 1 if forced and pte.dirty else 0
+        return 1 if foll & FOLL_COW and pte.dirty else 0
     vma = s.vma[p, v]
     if vma.prot & PROT_WRITE or not is_anon_page(pte) or not s.page[pte.frame].exclusive:
         return 0
@@ -115,9 +115,14 @@ def faultin_page(s: State, p: int, v: int, foll: int, follow: int) -> int:
     return handle_mm_fault(s, p, v, flags)
 
 
-def writes_by_force(s: State, p: int, v: int) -> int:
-    """FOLL_COW, faultin_page() until 6.1: once a write fault has completed in a read-only vma, its dirty page may be followed."""
-    return 0 if s.vma[p, v].prot & PROT_WRITE else 1
+def foll_after_fault(s: State, p: int, v: int, foll: int, fault: int) -> int:
+    """FOLL_* for the next round, the end of faultin_page() until 6.1: once a write fault has completed in a read-only vma, FOLL_COW lets
+    its dirty page be followed. Before 4.9 the rest of the call went on as a load once the copy was broken: Dirty COW."""
+    if not foll & FOLL_WRITE or s.vma[p, v].prot & PROT_WRITE:
+        return foll
+    if s.kernel.gup_cow_drops_write and fault & VM_FAULT_WRITE:
+        return foll & ~FOLL_WRITE
+    return foll | FOLL_COW
 
 
 def mem_write(s: State, p: int, v: int, n: int, c: int) -> int:
@@ -139,7 +144,6 @@ def gup_begin(s: State, p: int, v: int, n: int, c: int) -> int:
         return BUSY
     proc.gup = v + 1
     proc.gup_foll = FOLL_GET | FOLL_REMOTE | FOLL_WRITE | (FOLL_FORCE if s.kernel.proc_mem_force else 0)
-    proc.gup_forced = 0
     proc.gup_content = c
     if check_vma_flags(s, p, v, proc.gup_foll):
         proc.gup = 0
@@ -153,7 +157,7 @@ def gup_retry(s: State, p: int, v: int, n: int, c: int) -> int:
     v = proc.gup - 1
     if v < 0:
         return OK
-    follow = follow_page_pte(s, p, v, proc.gup_foll, proc.gup_forced)
+    follow = follow_page_pte(s, p, v, proc.gup_foll)
     if follow == FOLLOWED:
         s.page[s.pte[p, v].frame].content = proc.gup_content
         s.step.value = 1
@@ -163,9 +167,7 @@ def gup_retry(s: State, p: int, v: int, n: int, c: int) -> int:
     if fault & VM_FAULT_SIGBUS:
         proc.gup = 0
         return -EIO
-    proc.gup_forced = writes_by_force(s, p, v)
-    if proc.gup_forced and s.kernel.gup_cow_drops_write and fault & VM_FAULT_WRITE:
-        proc.gup_foll &= ~FOLL_WRITE  # the copy is broken: go on as for a load
+    proc.gup_foll = foll_after_fault(s, p, v, proc.gup_foll, fault)
     return OK
 
 
