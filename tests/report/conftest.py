@@ -6,6 +6,8 @@ from shutil import which
 import pytest
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 
+from report.chromium import look
+
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -28,3 +30,12 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
     with Chrome(options, ChromeService(which("chromedriver"))) as driver:
         yield driver
+
+
+@pytest.fixture
+def browser(driver: Chrome, address: str) -> Chrome:
+    """The page at `address` as it is when it was opened, on a desk, in the light."""
+    look(driver, 1280, "light")
+    driver.get("about:blank")
+    driver.get(address)
+    return driver

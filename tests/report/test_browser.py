@@ -41,15 +41,6 @@ def address(tmp_path_factory: pytest.TempPathFactory, records: list[Record]) -> 
     return path.as_uri()
 
 
-@pytest.fixture
-def browser(driver: Chrome, address: str) -> Chrome:
-    """The page as it is when it was opened, on a desk, in the light."""
-    look(driver, 1280, "light")
-    driver.get("about:blank")
-    driver.get(address)
-    return driver
-
-
 def links(browser: Chrome) -> dict[str, WebElement]:
     """The links of the table of tests by their accessible names."""
     return {link.accessible_name: link for link in browser.find_elements(By.CSS_SELECTOR, ".tables td a")}

@@ -32,14 +32,6 @@ def address(drawn: Graph, tmp_path_factory: pytest.TempPathFactory) -> str:
     return path.as_uri()
 
 
-@pytest.fixture
-def browser(driver: Chrome, address: str) -> Chrome:
-    look(driver, 1280, "light")
-    driver.get("about:blank")
-    driver.get(address)
-    return driver
-
-
 def details(browser: Chrome) -> WebElement:
     """The one section that can be seen."""
     (section,) = [section for section in browser.find_elements(By.TAG_NAME, "section") if section.is_displayed()]

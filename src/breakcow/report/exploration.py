@@ -15,7 +15,7 @@ from breakcow.mm.promises import PROMISES
 
 def found(one: Counterexample, confirmed: str) -> str:
     """A counterexample as a litmus test, below what it breaks; confirmed: what a real kernel said to it, or nothing."""
-    lines = [f"# {len(one.steps)} steps break {', '.join(one.promises)}"]
+    lines = [f"# {_count(len(one.steps), 'step')} {'breaks' if len(one.steps) == 1 else 'break'} {', '.join(one.promises)}"]
     lines += [f"# {confirmed}"] if confirmed else []
     return "\n".join([*lines, to_text(one.test)])
 
@@ -38,10 +38,10 @@ def summary(survey: Survey) -> str:
     first = survey.planned[0]
     seconds = sum(tally.seconds for _, tally in survey.done)
     lines = [
-        f"{survey.profile.name}: {len(survey.found)} programs break {len(broken)} promises",
+        f"{survey.profile.name}: programs found {len(survey.found)}, promises broken {len(broken)}",
         f"  none up to this bound breaks {', '.join(kept)}" if kept else "  each promise is broken",
-        f"  bound: {first.processes} processes, {first.pages} pages in {first.mappings} mappings, {first.contents} contents and zeros, "
-        f"{first.depth} steps, {_searches(survey)}",
+        f"  bound: {_count(first.processes, 'process', 'es')}, {_count(first.pages, 'page')} in {_count(first.mappings, 'mapping')}, "
+        f"{_count(first.contents, 'content')} and zeros, {_count(first.depth, 'step')}, {_searches(survey)}",
         f"  {survey.states:,} states, {survey.transitions:,} transitions, {seconds:.1f} s",
         f"  states are told apart by 64-bit hashes: the chance that one was missed is {_chance(survey):.1e}",
     ]
@@ -92,8 +92,12 @@ def _search(bound: Bound, tally: Tally) -> dict[str, Any]:
 def _searches(survey: Survey) -> str:
     """How the searches divide the programs."""
     if len(survey.planned) > 1:
-        return f"every mixture of operations of {len(survey.planned)}"
+        return f"{len(survey.planned)} searches, one for each mixture of kinds of operations"
     return f"operations {', '.join(survey.planned[0].operations)}"
+
+
+def _count(number: int, thing: str, ending: str = "s") -> str:
+    return f"{number} {thing}{'' if number == 1 else ending}"
 
 
 def _chance(survey: Survey) -> float:
