@@ -226,3 +226,13 @@ def test_a_spawned_process_has_no_userfaultfd() -> None:
     assert [kind for kind, _, _ in m.events()] == [EVENT_FORK]
     assert not m.s.proc[1].uffd and not m.s.vma[1, 0].registered
     assert m.do("write", p=1, c=3) == 0
+
+
+def test_vmas_of_a_child_that_a_registration_kept_apart_stay_apart() -> None:
+    """Found by conform on 6.18: the child has no registration, so that nothing tells the two apart, but nothing merges them either."""
+    machine = Machine("6.12", 3).protected(0, 1)
+    machine.do("fork", c=1)
+    machine.do("write", 1, c=7, p=1)
+    machine.do("read", 0, p=1)
+    machine.do("fork", c=2, p=1)
+    assert (machine.pte(0, p=2).present, machine.pte(1, p=2).present) == (0, 1)

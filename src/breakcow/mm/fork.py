@@ -15,7 +15,7 @@ from breakcow.mm.page_alloc import page_maybe_dma_pinned, put_page
 from breakcow.mm.pgtable import copy_pte, is_anon_page, is_ksm_zero_pte, pte_mkdirty, zap_pte
 from breakcow.mm.schema import State
 from breakcow.mm.userfaultfd import queue_event
-from breakcow.mm.vma import remove_vma, vm_start
+from breakcow.mm.vma import is_mergeable_vma, remove_vma, same_vma, vm_start
 
 
 def fork(s: State, p: int, v: int, n: int, c: int) -> int:
@@ -79,7 +79,7 @@ def dup_userfaultfd(s: State, p: int, c: int) -> None:
 
 
 def copy_vma_flags(s: State, p: int, c: int, v: int) -> None:
-    """vm_area_dup(): every flag, but VM_UFFD_WP only with a context of the child's own."""
+    """vm_area_dup(): every flag, but VM_UFFD_WP only with a context of the child's own. What that makes equal is merged by nobody."""
     vma = s.vma[p, v]
     twin = s.vma[c, v]
     twin.mapped = vma.mapped
@@ -92,6 +92,8 @@ def copy_vma_flags(s: State, p: int, c: int, v: int) -> None:
     if vma.anon_vma:
         anon_vma_fork(s, p, c, v)
     twin.registered = vma.registered if s.proc[c].uffd else 0
+    if v > 0 and is_mergeable_vma(s, c, v - 1, v) and not same_vma(s, p, v - 1, v):
+        s.vma[c, v - 1].seam = 1
 
 
 def anon_vma_fork(s: State, p: int, c: int, v: int) -> None:
