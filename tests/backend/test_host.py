@@ -502,3 +502,23 @@ def test_other_machines_and_users_get_a_sentence(monkeypatch: pytest.MonkeyPatch
         assert all("Darwin" in sentence for sentence in found.abilities.values())
         with pytest.raises(LostBackend, match="Darwin"):
             backend.run(flat("A write x 1"))
+
+
+@pytest.mark.needs("uffd-wp", "uffd-event-fork")
+def test_what_one_process_waits_to_read_is_not_what_another_reads_meanwhile(host: HostBackend) -> None:
+    seen = host.run(
+        flat(
+            """
+            A write x y 1
+            A fork B
+            A uffd open
+            A uffd register x wp
+            A uffd protect x
+            A copy_to_user x 8
+            B copy_to_user y 0
+            A uffd release x
+            """
+        )
+    )
+    assert seen[-1].resumed == {"A": Outcome("ok")}
+    assert (page(seen[-1], "x").content, page(seen[-1], "y", "B").content) == (8, 0)

@@ -1,7 +1,10 @@
 """A seed is a program: valid, the same every time, and all of them together use every operation."""
 
+from breakcow.backend.model import ModelBackend
+from breakcow.conform.able import EVERY
 from breakcow.conform.generate import generate
-from breakcow.litmus import parse, to_text
+from breakcow.kernel import PROFILES
+from breakcow.litmus import parse, program, to_text
 from breakcow.litmus.syntax import Step
 from breakcow.mm.actions import VERB
 
@@ -19,7 +22,7 @@ def test_a_seed_is_the_same_program_every_time() -> None:
 
 
 def test_all_operations_are_drawn() -> None:
-    drawn = {step.verb for seed in range(200) for step in generate(seed).body if isinstance(step, Step)}
+    drawn = {step.verb for seed in range(400) for step in generate(seed).body if isinstance(step, Step)}
     assert drawn == set(VERB) - {"begin", "retry"}
 
 
@@ -31,6 +34,25 @@ def test_pins_and_pipes_are_only_ended_where_they_were_begun() -> None:
             kind = {"pin": "pin", "unpin": "pin", "vmsplice": "pipe", "drain": "pipe"}.get(step.verb)
             if kind is None:
                 continue
-            place = (kind, step.process, step.pages[0])
-            assert (place in held) == (step.verb in ("unpin", "drain"))
-            held ^= {place}
+            for page in step.pages:
+                place = (kind, step.process, page)
+                assert (place in held) == (step.verb in ("unpin", "drain"))
+                held ^= {place}
+
+
+def test_an_operation_that_a_kernel_lacks_is_not_drawn() -> None:
+    verbs = tuple(verb for verb in EVERY if verb not in ("pageout", "pin", "unpin", "dma"))
+    drawn = {step.verb for seed in range(200) for step in generate(seed, verbs).body if isinstance(step, Step)}
+    assert drawn <= set(verbs)
+
+
+def test_phrases_bring_programs_to_what_matters() -> None:
+    """Of 200 programs scores merge pages, and dozens have a store wait and go on."""
+    model = ModelBackend(PROFILES["7.2"])
+    merged = resumed = 0
+    for seed in range(200):
+        seen = model.run(program(generate(seed)))
+        merged += any(page.ksm for one in seen for process in one.processes.values() for page in process.pages.values())
+        resumed += any(one.resumed for one in seen)
+    assert merged > 60
+    assert resumed > 20

@@ -5,9 +5,10 @@ import pytest
 pytest.importorskip("numba")
 
 from breakcow.backend.model import ModelBackend
+from breakcow.conform.able import EVERY, possible
 from breakcow.conform.prologues import PROLOGUES, prologue
 from breakcow.conform.tour import tours
-from breakcow.conform.tours import EVERY, Covered, as_test, plan, possible, run
+from breakcow.conform.tours import Covered, as_test, plan, run
 from breakcow.conform.transitions import Graph
 from breakcow.explore.bound import Bound
 from breakcow.explore.search import Search

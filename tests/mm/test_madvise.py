@@ -3,6 +3,7 @@
 import pytest
 
 from breakcow.mm.flags import BLOCKED, EFAULT, EINVAL, ENOMEM, OK, UFFD_FEATURE_SIGBUS
+from breakcow.mm.vma import same_vma
 from mm.machine import Machine
 
 
@@ -90,3 +91,13 @@ def test_populate_that_cannot_wait_is_efault() -> None:
     machine.protected(features=UFFD_FEATURE_SIGBUS)
     assert machine.do("populate_write") == -EFAULT
     assert machine.do("populate_read") == OK
+
+
+def test_advice_that_changes_no_flag_merges_no_vma() -> None:
+    """Found by conform on 6.18: prctl() leaves two vmas with equal flags, and so does MADV_MERGEABLE of what is mergeable."""
+    machine = Machine("6.12")
+    machine.do("mergeable", 0)
+    machine.do("merge_any", c=1)
+    assert not same_vma(machine.s, 0, 0, 1)
+    machine.do("mergeable", 1)
+    assert not same_vma(machine.s, 0, 0, 1)

@@ -64,8 +64,9 @@ def _loaded(run: "Run", number: int, data: bytes) -> Outcome:
 
 def copy_to_user(run: "Run", process: Process, action: Action) -> Steps:
     """pread(2) of a memfd straight into the page."""
-    os.pwrite(run.nursery.memfd, run.contents.page(action.argument), 0)
-    arguments = (run.nursery.MEMFD, process.addresses[action.page], abi.PAGE, 0)
+    at = NAMES.index(process.name) * abi.PAGE  # a page of the file for each process: one that sleeps in here reads on later
+    os.pwrite(run.nursery.memfd, run.contents.page(action.argument), at)
+    arguments = (run.nursery.MEMFD, process.addresses[action.page], abi.PAGE, at)
     number, _ = yield stub.request(abi.PREAD64, arguments)
     return result(number)
 

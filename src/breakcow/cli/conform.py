@@ -117,8 +117,9 @@ def _tours(kernel: "Kernel", name: str, profile: "Profile", pages: int, depth: i
     """Tours of a bound."""
     from breakcow.backend.model import ModelBackend
     from breakcow.cli.say import mention
+    from breakcow.conform.able import EVERY, possible
     from breakcow.conform.result import Result
-    from breakcow.conform.tours import EVERY, Covered, plan, possible, run
+    from breakcow.conform.tours import Covered, plan, run
     from breakcow.explore.bound import Bound
 
     verbs = possible(EVERY, kernel.probe().abilities)

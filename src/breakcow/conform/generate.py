@@ -1,18 +1,47 @@
-"""Random litmus tests: a seed names a program, the same on every machine."""
+"""Random litmus tests: a seed names a program, the same on every machine that can do the same operations.
+
+A program is made of phrases: operations that follow each other on the same pages of one process, as what merges pages or has a store wait
+for a userfaultfd. Drawn one by one, they hardly ever meet.
+"""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from breakcow.litmus.requirements import BY_VERB
+from breakcow.conform.able import EVERY
 from breakcow.litmus.syntax import Step, Test
-from breakcow.mm.actions import BIRTHS, FEATURES, KNOBS, PROTECTIONS, VERB
+from breakcow.mm.actions import BIRTHS, FEATURES, KNOBS, PROTECTIONS, SCANS, VERB
 
+LENGTH = 30  # steps, at least
 PAGES = ("v", "w", "x", "y", "z")
 PROCESSES = ("A", "B", "C")
 CONTENTS = (0, 7, 7, 8)  # few, so that pages are often equal
 FEATURE_WORDS = (*("",) * 6, "event-fork", "event-fork", *FEATURES)
 RUN = (0, 1, 1, 2)
-SETTINGS = (("use_zero_pages", 0), ("use_zero_pages", 1), ("max_page_sharing", 2), ("max_page_sharing", 3), ("smart_scan", 1))
+SETTINGS = tuple(
+    KNOBS[knob] * 1000 + number
+    for knob, number in (("use_zero_pages", 0), ("use_zero_pages", 1), ("max_page_sharing", 2), ("max_page_sharing", 3), ("smart_scan", 1))
+)
+INTERRUPTED = 0.15  # how often something else comes between two operations of a phrase
+SINGLE = 0.6  # how often a phrase is one operation
+PHRASES = (
+    ("write", "mergeable", "ksm_scan", "ksm_scan"),
+    ("write", "mergeable", "ksm_scan", "ksm_scan", "unmergeable"),
+    ("write", "mergeable", "ksm_scan", "ksm_scan", "uffd_open", "uffd_register", "uffd_protect"),
+    ("write", "mergeable", "ksm_scan", "ksm_scan", "fork"),
+    ("ksm_set", "write", "mergeable", "ksm_scan", "ksm_scan"),
+    ("write", "uffd_open", "uffd_register", "uffd_protect"),
+    ("uffd_open", "uffd_register", "uffd_protect", "write", "uffd_release"),
+    ("uffd_protect", "write", "uffd_release"),
+    ("uffd_register", "uffd_protect", "copy_to_user", "uffd_release"),
+    ("write", "fork"),
+    ("write", "pin", "fork"),
+    ("write", "vmsplice", "fork"),
+    ("write", "pageout", "read"),
+    ("write", "clear_refs", "read"),
+    ("pin", "mprotect", "mprotect", "dma"),
+    ("write", "process_vm_readv", "write"),
+)
 # how often an operation is drawn, against the others; 3 if it is not named
 WEIGHTS = {
     "write": 14,
@@ -31,7 +60,7 @@ WEIGHTS = {
     "uffd_protect": 8,
     "uffd_release": 6,
     "uffd_close": 1,
-    "unpin": 1,
+    "unpin": 2,
     "drain": 1,
     "ksm_scan": 20,
     "ksm_run": 2,
@@ -52,37 +81,46 @@ class _Program:
     pinned: set[tuple[str, str]] = field(default_factory=set)
     spliced: set[tuple[str, str]] = field(default_factory=set)
 
-    def add(self, verb: str) -> None:
+    def phrase(self, verbs: tuple[str, ...], others: Callable[[], str]) -> None:
+        """Add a step for each of `verbs`, of one process on one run of pages; now and then one of the `others` between two."""
+        process, run, value = self.draw.choice(self.alive), self._run(), self.draw.choice(CONTENTS)
+        for number, verb in enumerate(verbs):
+            if number and self.draw.random() < INTERRUPTED:
+                self.add(others(), self.draw.choice(self.alive), self._run(), self.draw.choice(CONTENTS))
+            if process in self.alive:
+                self.add(verb, process, run, value)
+
+    def add(self, verb: str, process: str, run: tuple[str, ...], value: int) -> None:
         """Draw the rest of a step with `verb`; nothing happens if it makes no sense now."""
         pattern = VERB[verb].pattern
-        process = "-" if VERB[verb].kernel else self.draw.choice(self.alive)
-        page = self.draw.choice(self.pages)
-        names = (page,) if "{each}" in pattern else self._run(page) if "{range}" in pattern else ()
-        if self._possible(verb, process, page):
-            self._note(verb, process, page)
-            self.steps.append(Step(process, verb, names, self._argument(verb, pattern)))
+        process = "-" if VERB[verb].kernel else process
+        each, ranged = "{each}" in pattern, "{range}" in pattern
+        names = tuple(page for page in (run if each else run[:1]) if self._possible(verb, process, page))
+        if names:
+            for page in names:
+                self._note(verb, process, page)
+            shown = run if ranged else names if each else ()
+            self.steps.append(Step(process, verb, shown, self._argument(verb, pattern, value)))
 
-    def _run(self, page: str) -> tuple[str, ...]:
-        """`page` and some of those after it."""
-        first = self.pages.index(page)
+    def _run(self) -> tuple[str, ...]:
+        """A page, and some of those after it."""
+        first = self.draw.randrange(len(self.pages))
         last = first + 1
         while last < len(self.pages) and self.draw.random() < 0.5:
             last += 1
         return self.pages[first:last]
 
-    def _argument(self, verb: str, pattern: str) -> int:
-        if "{value}" in pattern:
-            return self.draw.choice(CONTENTS)
-        if "{prot}" in pattern:
-            return self.draw.choice((*PROTECTIONS.values(), PROTECTIONS["rw"]))
-        if "{features}" in pattern:
-            return FEATURES.get(self.draw.choice(FEATURE_WORDS), 0)
-        if "{knob}" in pattern:
-            knob, number = self.draw.choice(SETTINGS)
-            return KNOBS[knob] * 1000 + number
-        if "{process}" in pattern:
-            return len(self.born) - 1
-        return {"ksm_run": self.draw.choice(RUN), "ksm_scan": 1}.get(verb, 0)
+    def _argument(self, verb: str, pattern: str, value: int) -> int:
+        drawn: dict[str, Callable[[], int]] = {
+            "{value}": lambda: value,
+            "{prot}": lambda: self.draw.choice((*PROTECTIONS.values(), PROTECTIONS["rw"])),
+            "{features}": lambda: FEATURES.get(self.draw.choice(FEATURE_WORDS), 0),
+            "{scan}": lambda: self.draw.choice(tuple(SCANS.values())),
+            "{knob}": lambda: self.draw.choice(SETTINGS),
+            "{process}": lambda: len(self.born) - 1,
+            "{number}": lambda: {"ksm_run": self.draw.choice(RUN), "merge_any": self.draw.choice((0, 1, 1))}.get(verb, 1),
+        }
+        return next((draw() for word, draw in drawn.items() if word in pattern), 0)
 
     def _possible(self, verb: str, process: str, page: str) -> bool:
         if verb in BIRTHS:
@@ -115,17 +153,19 @@ class _Program:
                 held.discard((process, page))
 
 
-def generate(seed: int) -> Test:
-    """The random test of `seed`: up to three processes, three to five pages in two or three mappings, about 30 steps."""
+def generate(seed: int, verbs: tuple[str, ...] = EVERY) -> Test:
+    """The random test of `seed` with these operations: up to three processes, three to five pages in two or three mappings, 30 steps and
+    the rest of the last phrase."""
     draw = random.Random(seed)
     pages = PAGES[: draw.randint(3, len(PAGES))]
     program = _Program(draw, pages)
-    for verb, likely in (("uffd_open", 0.6), ("uffd_register", 0.5), ("mergeable", 0.6)):
-        if draw.random() < likely:
-            program.add(verb)
-    verbs = [verb for verb in VERB if BY_VERB.get(verb) != "model-only"]
+    phrases = [phrase for phrase in PHRASES if set(phrase) <= set(verbs)]
     weights = [WEIGHTS.get(verb, 3) for verb in verbs]
-    while len(program.steps) < 30:
-        program.add(draw.choices(verbs, weights)[0])
+
+    def single() -> str:
+        return draw.choices(verbs, weights)[0]
+
+    while len(program.steps) < LENGTH:
+        program.phrase((single(),) if draw.random() < SINGLE else draw.choice(phrases), single)
     memory = tuple(pages[start : start + 2] for start in range(0, len(pages), 2))
     return Test(f"random/seed-{seed}", f"A random program, of seed {seed}.", (), memory, tuple(program.steps))

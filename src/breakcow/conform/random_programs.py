@@ -8,25 +8,11 @@ from breakcow.backend.compare import Difference
 from breakcow.backend.measure import Kernel
 from breakcow.backend.model import ModelBackend
 from breakcow.backend.promises import broken
+from breakcow.conform.able import EVERY, UNSAID, possible
 from breakcow.conform.generate import generate
 from breakcow.conform.shrink import shrink
 from breakcow.litmus import parse, program, requirements, to_text
 from breakcow.litmus.syntax import Test
-
-UNSAID = frozenset(
-    {
-        "soft-dirty",
-        "uffd-user-mode-only",
-        "uffd-wp-unpopulated",
-        "uffd-wp-async",
-        "pagemap-scan",
-        "merge-any",
-        "populate",
-        "smart-scan",
-        "ksm-zero-pages",
-    }
-)
-# a kernel without these refuses the operation or does nothing, and its model says the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +38,9 @@ class Tally:
 def conform(kernel: Kernel, model: ModelBackend, seeds: range, tally: Tally, progress: Callable[[], None]) -> Iterator[Finding]:
     """Run the programs of `seeds` and yield every one whose observations the model does not allow. Raises LostBackend."""
     able = kernel.probe().abilities
+    verbs = possible(EVERY, able)
     for seed in seeds:
-        test = generate(seed)
+        test = generate(seed, verbs)
         if any(able.get(word) for word in requirements(test) if word not in UNSAID):
             tally.skipped += 1
             continue

@@ -6,18 +6,15 @@ from dataclasses import dataclass, replace
 from breakcow.backend.measure import Kernel
 from breakcow.backend.model import ModelBackend
 from breakcow.conform.prologues import PROLOGUES, prologue
-from breakcow.conform.random_programs import UNSAID, Finding, smallest
+from breakcow.conform.random_programs import Finding, smallest
 from breakcow.conform.tour import tours
 from breakcow.conform.transitions import Graph
 from breakcow.explore.bound import Bound, Operation
 from breakcow.explore.program import PAGES, PROCESSES
 from breakcow.kernel import Profile
 from breakcow.litmus.program import Action, Program
-from breakcow.litmus.requirements import BY_VERB
 from breakcow.litmus.syntax import Step, Test
-from breakcow.mm.actions import BIRTHS, VERB, VERBS
-
-EVERY = tuple(verb for verb in VERB if BY_VERB.get(verb) != "model-only")
+from breakcow.mm.actions import BIRTHS, VERBS
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +34,6 @@ class Covered:
     confirmed: int = 0
     programs: int = 0
     steps: int = 0
-
-
-def possible(verbs: tuple[str, ...], able: dict[str, str]) -> tuple[str, ...]:
-    """Those of `verbs` that a kernel with these abilities can run, or refuses as its model does."""
-    words = {verb: BY_VERB.get(verb, "") for verb in verbs}
-    return tuple(verb for verb in verbs if not words[verb] or words[verb] in UNSAID or not able.get(words[verb]))
 
 
 def plan(profile: Profile, bound: Bound) -> Iterator[Tour]:

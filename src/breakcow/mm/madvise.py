@@ -35,9 +35,10 @@ def do_madvise(s: State, p: int, v: int, n: int, advice: int) -> int:
 
 def madvise_vma_behavior(s: State, p: int, start: int, end: int, advice: int) -> int:
     """madvise_vma_behavior(): what the advice does to the pages from `start` up to `end`, which lie in one vma."""
+    before = s.vma[p, start].mergeable
     err = ksm_madvise(s, p, start, end, advice)
-    if not err:
-        vma_merge(s, p, start, end)  # madvise_update_vma()
+    if not err and s.vma[p, start].mergeable != before:  # madvise_update_vma(): equal flags are no reason to merge
+        vma_merge(s, p, start, end)
     return err
 
 
