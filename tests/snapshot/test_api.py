@@ -24,7 +24,7 @@ def cells() -> Iterator[Cells]:
     yield found
 
 
-def test_several_buffers_are_one_image(cells: Cells, tmp_path: Path) -> None:
+def test_several_buffers_are_one_image(cells: Cells, copied_in: str, tmp_path: Path) -> None:
     mapping = mmap.mmap(-1, 10_000, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     mapping[:5] = b"hello"
     table = np.asfortranarray(np.arange(12, dtype=np.float32).reshape(3, 4))
@@ -41,6 +41,7 @@ def test_several_buffers_are_one_image(cells: Cells, tmp_path: Path) -> None:
     assert image[2].flags.f_contiguous and image[2].tolist() == np.arange(12).reshape(3, 4).tolist()
     assert bytes(image[3]) == b"abc" * 3000
     assert snapshot.stats.pages >= 256 and snapshot.stats.bytes > 0
+    assert snapshot.stats.compiled == (copied_in == "compiled")
     assert [file.name for file in tmp_path.iterdir()] == ["x"]
 
 
@@ -72,7 +73,7 @@ def test_what_is_packed_is_smaller_and_the_same(cells: Cells, tmp_path: Path) ->
     assert np.array_equal(breakcow.load(tmp_path / "x")[0], before)
 
 
-def test_the_pieces_of_an_iterator_are_the_image(cells: Cells) -> None:
+def test_the_pieces_of_an_iterator_are_the_image(cells: Cells, copied_in: str) -> None:
     other = np.arange(3000, dtype=np.int16)
     before = cells.tobytes() + other.tobytes()
     found = bytearray(len(before))
@@ -99,7 +100,7 @@ def test_an_iterator_may_be_left(cells: Cells) -> None:
 
 
 @pytest.mark.parametrize("compress", [None, "zstd"])
-def test_a_series_copies_what_changed_and_restores_any_take(cells: Cells, compress: str | None, tmp_path: Path) -> None:
+def test_a_series_copies_what_changed_and_restores_any_take(cells: Cells, compress: str | None, copied_in: str, tmp_path: Path) -> None:
     order = random.Random(2)
     wanted, pages = [], []
     with breakcow.series(cells, tmp_path / "run", compress=compress) as series:

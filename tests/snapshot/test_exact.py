@@ -10,14 +10,14 @@ from .writers import Writer, private, scalar, slices
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_every_page_is_what_the_log_of_writes_gives(name: str, tmp_path: Path) -> None:
+def test_every_page_is_what_the_log_of_writes_gives(name: str, copied_in: str, tmp_path: Path) -> None:
     scenario = SCENARIOS[name]
     seen = [one(scenario, seed, tmp_path) for seed in range(8)]
     assert scenario.discards or set(seen) == {EXACT}
 
 
 @pytest.mark.parametrize("huge", [False, True])
-def test_every_take_of_a_series_is_what_the_log_of_writes_gives(huge: bool, tmp_path: Path) -> None:
+def test_every_take_of_a_series_is_what_the_log_of_writes_gives(huge: bool, copied_in: str, tmp_path: Path) -> None:
     cells = private(4 << 20, huge)
     cells[:] = 0
     writers = [Writer(cells, seed, seed, 3, (scalar, slices)) for seed in range(3)]

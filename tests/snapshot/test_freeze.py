@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from breakcow.snapshots import features
-from breakcow.snapshots.cut import Cut, Memory
+from breakcow.snapshots.copying import Memory
+from breakcow.snapshots.cut import Cut
 from breakcow.snapshots.pagemap import Range
 
 from .writers import Cells, private
@@ -40,10 +41,16 @@ class Hasty(Slow):
 
     def freeze(self) -> None:
         """Break the rule."""
-        self.divide(self.ranges)
+        self.changed = self.ranges
+        self.divide()
         for start, end in self.ranges:
             self.protect(start, end)
-            self.answer()
+            self.copying.attend()
+
+    def divide(self) -> None:
+        """Once."""
+        if not self.frozen:
+            super().divide()
 
 
 def image(kind: type[Cut], x: Cells, y: Cells) -> tuple[Cells, Cells]:
@@ -88,8 +95,10 @@ def _cut(kind: type[Cut], memory: Memory, ranges: Sequence[Range], out: Cells, b
     cut.register()
     time.sleep(0.05)
     cut.freeze()
-    while cut.step():
+    cut.divide()
+    while cut.copying.step():
         pass
+    cut.stop()
 
 
 def broken(x: Cells, y: Cells) -> bool:

@@ -8,7 +8,8 @@ from contextlib import suppress
 from typing import Any
 
 from . import layout, wire
-from .cut import Cut, Memory
+from .copying import Memory
+from .cut import Cut
 from .errors import SnapshotError
 from .increments import Increments, meanwhile
 from .layout import Draft
@@ -21,21 +22,23 @@ Job = Callable[[socket.socket, dict[str, Any], list[int]], None]
 def to_file(program: socket.socket, request: dict[str, Any], fds: list[int]) -> None:
     """Freeze, say so, copy everything into the file, and give it its name once the program asks for that."""
     memory, file = Memory(*fds[:3]), fds[3]
+    ranges = _ranges(request)
+    sink = Sink(file, Draft(0, ranges, request["said"], bool(request["pack"])), request["strangers"], packer(request["pack"]))
+    cut = Cut(memory, ranges, sink.save)
     try:
-        ranges = _ranges(request)
-        sink = Sink(file, Draft(0, ranges, request["said"], bool(request["pack"])), request["strangers"], packer(request["pack"]))
-        cut = Cut(memory, ranges, sink.save)
+        sink.open()
         cut.register()
         cut.freeze()
         wire.send(program, {"frozen": vars(cut.tally)})
+        cut.divide()
         copy(program, cut)
-        _let_go(fds)
+        _let_go(cut, fds)
         sink.close()
         wire.receive(program)  # it wants the file indeed
         publish(request["temporary"], request["final"])
     except (SnapshotError, OSError) as error:
         if len(fds) == 4:
-            _let_go(fds)
+            _let_go(cut, fds)
         _remove(request["temporary"])
         wire.send(program, {"failed": sentence(error)})
     except EOFError:
@@ -43,6 +46,8 @@ def to_file(program: socket.socket, request: dict[str, Any], fds: list[int]) -> 
         raise
     else:
         wire.send(program, {"done": vars(cut.tally) | {"holes": sink.holes, "bytes": sink.stored}})
+    finally:
+        cut.stop()
 
 
 def pieces(program: socket.socket, request: dict[str, Any], fds: list[int]) -> None:
@@ -55,20 +60,20 @@ def pieces(program: socket.socket, request: dict[str, Any], fds: list[int]) -> N
     turn = 0  # the piece that is wanted now
     import tempfile
 
+    def save(address: int, view: memoryview) -> None:
+        if address == turn:
+            os.pwrite(window, view, 0)
+        else:
+            early[address] = spill.seek(0, os.SEEK_END)
+            os.pwrite(spill.fileno(), view, early[address])
+
+    cut = Cut(memory, _ranges(request), save)
     try:
         with tempfile.TemporaryFile(buffering=0) as spill:
-
-            def save(address: int, view: memoryview) -> None:
-                if address == turn:
-                    os.pwrite(window, view, 0)
-                else:
-                    early[address] = spill.seek(0, os.SEEK_END)
-                    os.pwrite(spill.fileno(), view, early[address])
-
-            cut = Cut(memory, _ranges(request), save)
             cut.register()
             cut.freeze()
             wire.send(program, {"frozen": vars(cut.tally)})
+            cut.divide()
             for start, end in zip(cut.starts, cut.ends, strict=True):
                 attend(program, cut)
                 wire.receive(program)
@@ -76,14 +81,16 @@ def pieces(program: socket.socket, request: dict[str, Any], fds: list[int]) -> N
                     os.pwrite(window, os.pread(spill.fileno(), end - start, early.pop(start)), 0)
                 else:
                     turn = start
-                    cut.copy(start)
+                    cut.copying.copy(start)
                 wire.send(program, {"piece": [start, end]})
-            _let_go(fds)
+            _let_go(cut, fds)
             wire.receive(program)
             wire.send(program, {"done": vars(cut.tally)})
     except (SnapshotError, OSError) as error:
-        _let_go(fds)
+        _let_go(cut, fds)
         wire.send(program, {"failed": sentence(error)})
+    finally:
+        cut.stop()
 
 
 def series(program: socket.socket, request: dict[str, Any], fds: list[int]) -> None:
@@ -94,18 +101,21 @@ def series(program: socket.socket, request: dict[str, Any], fds: list[int]) -> N
     def save(address: int, view: memoryview) -> None:
         sink.save(address, view)
 
+    cut = Increments(memory, _ranges(request), save)
     try:
-        cut = Increments(memory, _ranges(request), save)
         cut.register()
         wire.send(program, {"frozen": vars(cut.tally)})
         while True:
             attend(program, cut)
             if wire.receive(program)[0]["do"] == "end":
                 break
+            cut.stop()
             cut.freeze()
             wire.send(program, {"frozen": vars(cut.tally)})
+            cut.divide()
             draft = Draft(layout.aligned(end), cut.changed, request["said"] | {"whole": request["ranges"]}, bool(request["pack"]))
             sink = Sink(file, draft, request["strangers"], packer(request["pack"]))
+            sink.open()
             copy(program, cut)
             meanwhile(cut, sink.close)
             cut.saved()
@@ -114,26 +124,30 @@ def series(program: socket.socket, request: dict[str, Any], fds: list[int]) -> N
             end = draft.end
             wire.send(program, {"done": vars(cut.tally) | {"holes": sink.holes, "bytes": sink.stored}})
     except (SnapshotError, OSError) as error:
-        _let_go(fds)
+        _let_go(cut, fds)
         _undo(file, end, request["temporary"])
         wire.send(program, {"failed": sentence(error)})
     except EOFError:
         _undo(file, end, request["temporary"])
         raise
     else:
-        _let_go(fds)
+        _let_go(cut, fds)
         wire.send(program, {"ended": end})
+    finally:
+        cut.stop()
 
 
 def attend(program: socket.socket, cut: Cut) -> None:
-    """Answer faults until the program has something to say."""
+    """Answer faults, if anything was frozen yet, until the program has something to say."""
     poll = select.poll()
     poll.register(program, select.POLLIN)
-    poll.register(cut.memory.uffd, select.POLLIN)
+    answering = cut.copying if cut.frozen else None
+    if answering:
+        poll.register(answering, select.POLLIN)
     while True:
         ready = [fd for fd, _ in poll.poll()]
-        if cut.memory.uffd in ready:
-            cut.attend()
+        if answering and answering.fileno() in ready:
+            answering.attend()
         if program.fileno() in ready:
             return
 
@@ -143,7 +157,7 @@ def copy(program: socket.socket, cut: Cut) -> None:
     poll = select.poll()
     poll.register(program, select.POLLIN)
     rest = LOOK
-    while cut.step():
+    while cut.copying.step():
         rest -= 1
         if not rest:
             rest = LOOK
@@ -182,8 +196,9 @@ def _ranges(request: dict[str, Any]) -> list[tuple[int, int]]:
     return [(start, end) for start, end in request["ranges"]]
 
 
-def _let_go(fds: list[int]) -> None:
-    """Close the userfaultfd, the first of the descriptors: whoever still waits goes on, and nothing is protected any more."""
+def _let_go(cut: Cut, fds: list[int]) -> None:
+    """Stop, and close the userfaultfd, the first of the descriptors: whoever still waits goes on, and nothing is protected any more."""
+    cut.stop()
     os.close(fds.pop(0))
 
 

@@ -4,6 +4,7 @@ A record is a fixed head, a description in JSON, a table with one entry for each
 record that is not packed has the order of the memory, so that it can be mapped; what was never written stays a hole in the file.
 """
 
+import functools
 import json
 import struct
 import zlib
@@ -63,11 +64,16 @@ class Draft:
     def __init__(self, start: int, ranges: Sequence[Range], said: dict[str, Any], packed: bool) -> None:
         self.start, self.ranges, self.packed = start, tuple(ranges), packed
         self.json = json.dumps(said | {"ranges": [list(each) for each in ranges]}, separators=(",", ":")).encode()
-        self.number = {block[0]: number for number, block in enumerate(blocks(ranges))}
-        self.table = bytearray(ENTRY.size * len(self.number))
+        self.blocks = sum(-(-end // BLOCK) - first // BLOCK for first, end in ranges if first < end)
+        self.table = bytearray(ENTRY.size * self.blocks)
         self.data = aligned(start + HEAD.size + len(self.json) + len(self.table))
         self.end = self.data if packed else self.data + sum(end - first for first, end in ranges)
         self._places = self._linear()
+
+    @functools.cached_property
+    def number(self) -> dict[int, int]:
+        """Which entry of the table a block has, by its address. Made after the freeze, which it would prolong."""
+        return {block[0]: number for number, block in enumerate(blocks(self.ranges))}
 
     def place(self, address: int) -> int:
         """Where the memory at this address goes, in a record that is not packed."""
@@ -83,7 +89,7 @@ class Draft:
     def front(self) -> bytes:
         """Head, description and table."""
         crc = zlib.crc32(self.table, zlib.crc32(self.json))
-        head = HEAD.pack(MAGIC, VERSION, PACKED if self.packed else 0, len(self.json), len(self.number), self.end, crc, 0)
+        head = HEAD.pack(MAGIC, VERSION, PACKED if self.packed else 0, len(self.json), self.blocks, self.end, crc, 0)
         return head[:-4] + struct.pack("<I", zlib.crc32(head[:-4])) + self.json + self.table
 
     def _linear(self) -> list[tuple[int, int, int]]:

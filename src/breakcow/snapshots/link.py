@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from . import features, wire
+from . import compiled, features, wire
 from .errors import SnapshotError
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +26,7 @@ class Copier:
     """A process that copies, idle or at work. It is asked for one thing at a time."""
 
     def __init__(self) -> None:
+        compiled.path()  # the first time it takes a moment, which is better spent before anything is frozen
         ours, theirs = socket.socketpair()
         self.channel = ours
         with theirs:

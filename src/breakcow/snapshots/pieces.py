@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from typing import Self
 
-from .cut import HUGE
+from .copying import HUGE
 from .snapshot import Frozen, Stats
 
 

@@ -15,7 +15,7 @@ from breakcow.agent.watcher import Watcher
 
 from . import features, layout, maps
 from .attach import Stopped, stopped
-from .cut import Memory, Tally
+from .copying import Memory, Tally
 from .errors import LostError, SnapshotError, UntrustedKernelError
 from .increments import Increments, joined, meanwhile
 from .layout import Draft
@@ -91,17 +91,20 @@ class Process:
             cut = self._cut or Increments(Memory(self._userfaultfd(process), self.mem, self.pagemap), [], self._save)
             self._cut, cut.ranges = cut, self.extent.watched
             self._keep_apart(process)
+            cut.stop()
             cut.register()
             cut.freeze()
             still = [(start, os.pread(self.mem, end - start, start)) for start, end in layout.blocks(self.extent.still)]
             self.pause = time.perf_counter() - begin
+        cut.divide()
         whole = joined(self.extent.watched + self.extent.still)
         about = said | {"whole": whole, "buffers": []}
         draft = Draft(layout.aligned(self.end), sorted(cut.changed + self.extent.still), about, pack is not None)
         self._sink = Sink(file, draft, (), pack)
+        self._sink.open()
         for start, data in still:
             self._save(start, memoryview(bytearray(data)))
-        while cut.step():
+        while cut.copying.step():
             pass
         meanwhile(cut, self._sink.close)
         cut.saved()
@@ -128,7 +131,7 @@ class Process:
         assert self._cut
         end = time.monotonic() + seconds
         poll = select.poll()
-        poll.register(self._cut.memory.uffd, select.POLLIN)
+        poll.register(self._cut.copying, select.POLLIN)
         pidfd = abi.syscall(PIDFD_OPEN, self.pid, 0)
         poll.register(pidfd, select.POLLIN)
         try:
@@ -137,12 +140,14 @@ class Process:
                 if pidfd in ready:
                     raise SnapshotError(f"process {self.pid} has ended")
                 if ready:
-                    self._cut.attend()
+                    self._cut.copying.attend()
         finally:
             os.close(pidfd)
 
     def close(self) -> None:
         """Nothing of it is protected any more, and what KSM might merge it may again."""
+        if self._cut:
+            self._cut.stop()
         self._files.close()
         if self._apart:
             with suppress(SnapshotError), stopped(self.pid) as process:

@@ -24,7 +24,10 @@ class Sink:
         self.position = draft.data
         self.holes = 0  # pages
         self.stored = 0  # bytes
-        os.ftruncate(file, draft.end)
+
+    def open(self) -> None:
+        """Give the file its length. Raises OSError where it may not be so long."""
+        os.ftruncate(self.file, self.draft.end)
 
     def save(self, address: int, view: memoryview) -> None:
         """Keep what was at `address`: one piece, or several blocks in a row."""

@@ -19,7 +19,8 @@ class Stats:
 
     freeze: seconds until everything was protected. stalls: stores that waited for a copy. early_pages: copied because somebody was about
     to write them. pages: of the image. holes: of them, pages that hold only zeros. huge: huge pages copied whole. bytes: written to the
-    file. mode: "full", or "user-mode-only" where system calls that store into the memory fail meanwhile.
+    file. compiled: the copying was done in C. mode: "full", or "user-mode-only" where system calls that store into the memory fail
+    meanwhile.
     """
 
     freeze: float = 0
@@ -29,6 +30,7 @@ class Stats:
     holes: int = 0
     huge: int = 0
     bytes: int = 0
+    compiled: bool = False
     mode: str = features.FULL
 
 
@@ -58,7 +60,7 @@ class Frozen:
         self.ranges = page_ranges(shapes)
         if not self.ranges:
             raise SnapshotError("there is nothing to take a snapshot of: the buffers are empty")
-        if why := maps.strange(self.ranges) or maps.pinned():
+        if why := maps.pinned():
             raise SnapshotError(why)
         self.copier = link.take()
         self.apart = Apart(self.ranges)
@@ -70,6 +72,8 @@ class Frozen:
         finally:
             os.close(mem)
             os.close(pagemap)
+        if why := maps.strange(self.ranges):  # while the copier freezes, which takes as long: nothing of it stays if this raises
+            raise SnapshotError(why)
         self.note(self.copier.receive()["frozen"])
 
     def note(self, said: dict[str, Any]) -> None:
