@@ -64,7 +64,7 @@ def test_a_nonce_changes_the_bytes_and_no_observation() -> None:
 
 def test_a_nursery_is_gone_when_closed() -> None:
     nursery = Nursery()
-    process = nursery.birth([0x1000000000])
+    process = nursery.birth([0x1000000000], [4096])
     assert nursery.ask(39) == nursery.pid != process.pid
     process.bury()
     nursery.close()

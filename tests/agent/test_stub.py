@@ -16,7 +16,7 @@ NOWHERE = 0x2000000000
 @pytest.fixture
 def process() -> Iterator[Process]:
     nursery = Nursery()
-    process = nursery.birth([FIRST_AREA])
+    process = nursery.birth([FIRST_AREA], [abi.PAGE])
     process.call(abi.MMAP, FIRST_AREA, abi.PAGE, abi.PROT_RW, abi.MAP_PRIVATE | abi.MAP_ANONYMOUS, -1, 0)
     yield process
     process.bury()
@@ -60,9 +60,9 @@ def test_all_six_arguments_arrive(process: Process) -> None:
 
 def test_a_child_answers_on_its_own_socket() -> None:
     nursery = Nursery()
-    parent = nursery.birth([FIRST_AREA])
+    parent = nursery.birth([FIRST_AREA], [abi.PAGE])
     pid = parent.call(abi.CLONE, abi.CLONE_PARENT | abi.SIGCHLD, 0, 0, 0, 0, stub.SOCKET + 2)
-    child = Process("B", pid, nursery.sockets[2], parent.addresses, set())
+    child = Process("B", pid, nursery.sockets[2], parent.addresses, parent.sizes, set())
     assert child.call(39) == pid != parent.call(39) == parent.pid
     parent.bury()
     assert child.call(39) == pid

@@ -16,13 +16,20 @@ Operation = tuple[int, int, int, int, int]  # what step() takes: verb, process, 
 
 
 class Machine:
-    """A booted State; its pages are one mapping unless `areas` gives a number to each. Pages are numbered, processes too."""
+    """A booted State; its pages are one mapping unless `areas` gives a number to each; a huge region if `huge`.
 
-    def __init__(self, kernel: str | Profile = "6.12", processes: int = 2, pages: int = 3, areas: tuple[int, ...] = ()) -> None:
+    Pages are numbered, processes too.
+    """
+
+    def __init__(
+        self, kernel: str | Profile = "6.12", processes: int = 2, pages: int = 3, areas: tuple[int, ...] = (), huge: bool = False
+    ) -> None:
         profile = PROFILES[kernel] if isinstance(kernel, str) else kernel
         self.s = State(Bounds(processes, pages), profile)
         for v, area in enumerate(areas):
             self.s.vma[0, v].area = area
+        for v in range(pages):
+            self.s.vma[0, v].huge = int(huge)
         boot(self.s)
 
     def do(self, verb: str, v: int = 0, n: int = 1, c: int = 0, *, p: int = 0, choices: int = 0) -> int:

@@ -120,7 +120,7 @@ def test_who_may_be_taken_over(behaviour: int) -> None:
         machine = Machine(PROFILES["6.12"].but(wp_reuse=behaviour))
         page = machine.s.page[1]
         page.mapcount, page.refs, page.ksm, page.exclusive = mapcount, refs, ksm, exclusive
-        assert can_reuse(machine.s, 1) == reuse[behaviour], (mapcount, refs, ksm, exclusive)
+        assert can_reuse(machine.s, 0, 1) == reuse[behaviour], (mapcount, refs, ksm, exclusive)
         assert machine.s.step.drawn == (1 if behaviour == 1 and reuse[1] else 0)
         assert page.exclusive == (reuse[2] if behaviour == 2 else exclusive)
 

@@ -18,7 +18,7 @@ import select
 import sys
 from collections.abc import Callable
 
-from . import abi, ksm, neighbours, probe
+from . import abi, ksm, neighbours, probe, thp
 from .contents import Contents
 from .kmsg import Kmsg
 from .ksm import Ksmd, KsmdError
@@ -98,7 +98,9 @@ class Controller:
         assert self.nursery and self.counters and self.bits
         if wanted.merges:
             self._begin(seconds)
-        observer = Observer(self.bits, wanted.pages, self.counters, Contents(nonce))
+        if wanted.huge:
+            self._begin_huge()
+        observer = Observer(self.bits, wanted.pages, self.counters, Contents(nonce), wanted.regions())
         tracer = _tracer(request)
         run = Run(wanted, self.nursery, self.ksmd, observer, seconds, tracer)
         log = Kmsg() if request.get("console") else None
@@ -154,6 +156,12 @@ class Controller:
             self.told = True
             for note in neighbours.notes():
                 self.say({"notice": note})
+
+    def _begin_huge(self) -> None:
+        """Bring transparent huge pages into the state that a program with memory for them starts in."""
+        if self.found["thp"] or self.settings is None:
+            raise RequestError(f"there are no huge pages: {self.found['thp'] or self.found['ksm']}")
+        thp.begin()
 
     def _prepare(self) -> None:
         """What every run needs, made at the first."""

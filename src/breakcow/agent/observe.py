@@ -18,7 +18,9 @@ from .process import Held, Process
 SOFT_DIRTY, UFFD_WP, SWAP, PRESENT = 1 << 55, 1 << 57, 1 << 62, 1 << 63
 PFN = (1 << 55) - 1
 SWAP_TYPE = SWP_PTE_MARKER = 31  # the last type, which no swap area can have (include/linux/swap.h)
-KPF_WRITEBACK, KPF_KSM, KPF_ZERO_PAGE = 1 << 8, 1 << 21, 1 << 24
+KPF_WRITEBACK, KPF_KSM, KPF_THP, KPF_ZERO_PAGE = 1 << 8, 1 << 21, 1 << 22, 1 << 24
+BITS = SOFT_DIRTY | UFFD_WP | SWAP | PRESENT
+MIXED = 1 << 64  # our own, of what stands for many base pages: they are not alike
 WRITEBACK_SECONDS = 2
 
 SCANNED = ("pages_shared", "pages_sharing", "pages_unshared")
@@ -39,7 +41,7 @@ class Bits:
 
 @dataclass
 class Frame:
-    """What one observation knows of a page frame. number: its canonical name, -1 for the zero page."""
+    """What one observation knows of a page frame. number: its canonical name, -1 for the zero page, -2 for the huge zero page."""
 
     number: int
     mapcount: int
@@ -48,22 +50,28 @@ class Frame:
 
 
 class Observer:
-    """Observes the processes of one run. `names`: of the pages."""
+    """Observes the processes of one run. `names`: of the pages. `regions`: (start, end) of the huge ones."""
 
-    def __init__(self, bits: Bits, names: Sequence[str], counters: "Counters", contents: Contents) -> None:
+    def __init__(
+        self, bits: Bits, names: Sequence[str], counters: "Counters", contents: Contents, regions: Sequence[tuple[int, int]] = ()
+    ) -> None:
         self.bits = bits
+        self.regions = regions
         self.names = names
         self.counters = counters
         self.contents = contents
         self.before: dict[Place, int] = {}
         self.frames: dict[int, Frame] = {}
         self.ksm: dict[int, bool] = {}
+        self.huge: dict[str, list[tuple[int, int]]] = {}
 
     def observe(self, processes: Iterable[Process]) -> dict[str, Seen]:
         """The processes, as they are now."""
         self.frames = {}
         living = sorted((process for process in processes), key=lambda process: process.name)
         entries = {process.name: _pagemap(process) for process in living if process.alive}
+        if self.regions:
+            self.huge = {process.name: smaps.huge_areas(process.pid) for process in living if process.alive}
         now = self._frames_of(living, entries)
         if not self.bits.ksm:
             self._ask_smaps(living, now)
@@ -97,8 +105,8 @@ class Observer:
             return self.frames[pfn]
         flags, mapcount = self.counters.frame(pfn)
         if flags & KPF_ZERO_PAGE:
-            return self.frames.setdefault(pfn, Frame(-1, mapcount, False, None))
-        content = self._content(process, process.addresses[page])
+            return self.frames.setdefault(pfn, Frame(-2 if flags & KPF_THP else -1, mapcount, False, None))
+        content = self._content(process, process.addresses[page]) if process.sizes[page] == PAGE else None
         number = sum(frame.number >= 0 for frame in self.frames.values())
         return self.frames.setdefault(pfn, Frame(number, mapcount, bool(flags & KPF_KSM), content))
 
@@ -130,11 +138,17 @@ class Observer:
     def _page(self, process: Process, page: int, entry: int) -> Seen:
         if page not in process.mapped:
             return {"state": "unmapped"}
+        if entry & MIXED:
+            return {"state": "mixed"}
         seen: Seen = {"state": "none"}
         if entry & PRESENT:
             seen = self._present(process.name, page, entry & PFN)
         elif entry & SWAP:
             seen = {"state": "marker" if entry & UFFD_WP and _is_marker(entry & PFN) else "swap"}
+        at = process.addresses[page]
+        if _inside(at, self.regions):
+            zero = entry & PRESENT and self.frames[entry & PFN].number == -2
+            seen["huge"] = bool(zero) or _inside(at, self.huge[process.name])
         if self.bits.uffd_wp:
             seen["uffd_wp"] = bool(entry & UFFD_WP)
         if self.bits.soft_dirty:
@@ -207,7 +221,15 @@ def _pagemap(process: Process) -> list[int]:
     first = min(process.addresses) // PAGE
     count = max(process.addresses) // PAGE + 1 - first
     data = os.pread(process.files[0], count * 8, first * 8)
-    return [int(struct.unpack_from("<Q", data, (at // PAGE - first) * 8)[0]) for at in process.addresses]
+    found = [int(struct.unpack_from("<Q", data, (at // PAGE - first) * 8)[0]) for at in process.addresses]
+    for page, size in enumerate(process.sizes):
+        if size > PAGE and any((entry ^ found[page]) & BITS for entry in process.entries(page)):
+            found[page] |= MIXED
+    return found
+
+
+def _inside(address: int, areas: Sequence[tuple[int, int]]) -> bool:
+    return any(start <= address < end for start, end in areas)
 
 
 def _is_marker(field: int) -> bool:

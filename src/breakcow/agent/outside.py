@@ -6,7 +6,7 @@ They work while the process sleeps: releasing a page is what wakes it.
 import os
 from collections.abc import Callable
 
-from . import abi, uffd
+from . import uffd
 from .contents import Contents
 from .process import Process
 from .verbs import Action
@@ -20,7 +20,7 @@ def _ioctl(call: Callable[[int, int, int], str]) -> Outside:
     def verb(_: Contents, process: Process, action: Action) -> str:
         if process.uffd < 0:
             return "busy"
-        return call(process.uffd, process.addresses[action.page], action.count * abi.PAGE)
+        return call(process.uffd, *process.span(action.page, action.count))
 
     return verb
 

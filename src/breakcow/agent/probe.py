@@ -7,7 +7,7 @@ import os
 import struct
 from collections.abc import Callable
 
-from . import abi, ksm, neighbours, pagemap_scan, pins, stub, uffd
+from . import abi, ksm, neighbours, pagemap_scan, pins, stub, thp, uffd
 from .observe import KPF_KSM, PFN, SOFT_DIRTY, UFFD_WP, Bits
 from .process import FIRST_AREA, Nursery
 
@@ -20,7 +20,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.nursery = Nursery()
-        self.process = self.nursery.birth([FIRST_AREA])
+        self.process = self.nursery.birth([FIRST_AREA], [abi.PAGE])
         flags = abi.MAP_PRIVATE | abi.MAP_ANONYMOUS | abi.MAP_FIXED_NOREPLACE
         self.call(abi.MMAP, FIRST_AREA, abi.PAGE, abi.PROT_RW, flags, -1, 0)
         self.store()
@@ -190,12 +190,11 @@ def _pagemap_scan(bench: Bench) -> str:
 
 
 def _thp(_: Bench) -> str:
-    try:
-        with open("/sys/kernel/mm/transparent_hugepage/enabled") as file:
-            never = "[never]" in file.read()
-    except FileNotFoundError:
+    if not os.path.exists(thp.path("enabled")):
         return "this kernel is built without CONFIG_TRANSPARENT_HUGEPAGE"
-    return "transparent huge pages are off: write madvise to /sys/kernel/mm/transparent_hugepage/enabled" if never else ""
+    if not os.access(thp.path("enabled"), os.W_OK) or not ksm.has("run"):
+        return f"{thp.DIRECTORY} cannot be written, or there is no KSM, with whose settings those of huge pages are held"
+    return ""
 
 
 def _swap(_: Bench) -> str:

@@ -7,7 +7,7 @@ import socket
 import struct
 from collections.abc import Generator, Sequence
 
-from . import abi, stub
+from . import abi, stub, thp
 from .pins import Pin, Spliced
 
 NAMES = "ABCDEF"
@@ -29,16 +29,17 @@ class ProcessError(Exception):
 class Process:
     """One litmus process.
 
-    addresses: where each page of the program is. mapped: the pages that have a vma. steps: the verb under way, if any.
+    addresses: where each page of the program is. sizes: in bytes. mapped: the pages that have a vma. steps: the verb under way, if any.
     blocked: that verb sleeps in handle_userfault. uffd: the controller's descriptor of its userfaultfd, -1 if none.
     forked_uffd: what the last EVENT_FORK brought, for the child that is being born.
     """
 
-    def __init__(self, name: str, pid: int, end: socket.socket, addresses: Sequence[int], mapped: set[int]) -> None:
+    def __init__(self, name: str, pid: int, end: socket.socket, addresses: Sequence[int], sizes: Sequence[int], mapped: set[int]) -> None:
         self.name = name
         self.pid = pid
         self.socket = end
         self.addresses = list(addresses)
+        self.sizes = list(sizes)
         self.mapped = set(mapped)
         self.state = "running"
         self.leaving = False
@@ -54,6 +55,23 @@ class Process:
             self.merging = os.open(f"/proc/{pid}/ksm_merging_pages", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             self.merging = -1  # before 5.19
+
+    def span(self, page: int, count: int) -> tuple[int, int]:
+        """The address and the length of `count` pages side by side from `page` on."""
+        last = page + count - 1
+        return self.addresses[page], self.addresses[last] + self.sizes[last] - self.addresses[page]
+
+    def entries(self, page: int) -> list[int]:
+        """The pagemap entry of each base page of a page."""
+        start, length = self.span(page, 1)
+        data = os.pread(self.files[0], length // abi.PAGE * 8, start // abi.PAGE * 8)
+        return [int(entry) for (entry,) in struct.iter_unpack("<Q", data)]
+
+    def fills(self, page: int) -> set[int]:
+        """The addresses where nothing is mapped yet in what is left of the huge region of `page`; none for other memory."""
+        region = self.addresses[page] & -thp.HUGE
+        rests = [rest for rest, size in enumerate(self.sizes) if size > abi.PAGE and self.addresses[rest] & -thp.HUGE == region]
+        return {self.addresses[rest] + at * abi.PAGE for rest in rests for at, entry in enumerate(self.entries(rest)) if not entry >> 62}
 
     def _opened(self) -> list[int]:
         """The files that are read after each step; they are of the memory that it has when they are opened."""
@@ -97,9 +115,12 @@ class Process:
         self.call(abi.PRCTL, abi.PR_SET_PDEATHSIG, signal.SIGKILL)
 
     def map(self, start: int, length: int) -> None:
-        """Map memory: private, anonymous, read-write, where nothing is yet."""
+        """Map memory: private, anonymous, read-write, where nothing is yet. What is as long as a huge page is to become one."""
         flags = abi.MAP_PRIVATE | abi.MAP_ANONYMOUS | abi.MAP_FIXED_NOREPLACE
         self.call(abi.MMAP, start, length, abi.PROT_RW, flags, -1, 0)
+        if length == thp.HUGE:
+            self.call(abi.PRCTL, abi.PR_SET_THP_DISABLE, 0, 0, 0, 0)
+            self.call(abi.MADVISE, start, length, abi.MADV_HUGEPAGE)
 
     def execute(self) -> None:
         """execve(2) of its own program, after which every page is mapped afresh where it was. No userfaultfd is left.
@@ -116,7 +137,7 @@ class Process:
             if fd >= 0:
                 os.close(fd)
         self.files, self.uffd = self._opened(), -1
-        for start, length in runs(self.addresses):
+        for start, length in runs(self.addresses, self.sizes):
             self.map(start, length)
         self.mapped = set(range(len(self.addresses)))
         for start, length in self.others():
@@ -210,11 +231,11 @@ class Nursery:
             raise OSError(-result, f"system call {number} of the first process: {os.strerror(-result)}")
         return result
 
-    def birth(self, addresses: Sequence[int]) -> Process:
+    def birth(self, addresses: Sequence[int], sizes: Sequence[int]) -> Process:
         """Process A, with nothing mapped yet."""
         flags = abi.CLONE_PARENT | abi.SIGCHLD
         pid = self.ask(abi.CLONE, flags, 0, 0, 0, 0, stub.SOCKET + 1)
-        process = Process("A", pid, self.sockets[1], addresses, set())
+        process = Process("A", pid, self.sockets[1], addresses, sizes, set())
         process.prepare()
         return process
 
@@ -227,15 +248,15 @@ class Nursery:
             end.close()
 
 
-def runs(addresses: Sequence[int]) -> list[tuple[int, int]]:
+def runs(addresses: Sequence[int], sizes: Sequence[int]) -> list[tuple[int, int]]:
     """The (address, length) of each run of pages that lie side by side."""
     found: list[tuple[int, int]] = []
-    for at in addresses:
+    for at, size in zip(addresses, sizes, strict=True):
         start, length = found[-1] if found else (0, 0)
         if found and at == start + length:
-            found[-1] = (start, length + abi.PAGE)
+            found[-1] = (start, length + size)
         else:
-            found.append((at, abi.PAGE))
+            found.append((at, size))
     return found
 
 

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+from . import thp
 from .abi import PAGE
 from .ksm import KNOBS
 from .outside import OUTSIDE
-from .process import AREA, FIRST_AREA, NAMES
+from .process import AREA, FIRST_AREA, NAMES, runs
 from .verbs import VERBS, Action
 
 KERNEL_VERBS = ("ksm_scan", "ksm_run", "ksm_set")
@@ -55,6 +56,12 @@ class Program:
     pages: tuple[str, ...]
     mappings: tuple[int, ...]
     actions: tuple[Action, ...]
+    huge: tuple[int, ...]
+
+    @property
+    def area(self) -> int:
+        """Bytes from one area to the next."""
+        return 2 * thp.HUGE if self.huge else AREA
 
     @property
     def merges(self) -> bool:
@@ -66,13 +73,22 @@ class Program:
         """It uses PAGEMAP_SCAN."""
         return any(action.verb == "pagemap_scan" for action in self.actions)
 
+    def sizes(self) -> list[int]:
+        """How many bytes each page stands for."""
+        return thp.sizes(self.mappings, self.huge)
+
     def addresses(self) -> list[int]:
         """Where each page begins its life: each mapping in an area of its own, its pages side by side."""
-        return [FIRST_AREA + mapping * AREA + (page - self.mappings.index(mapping)) * PAGE for page, mapping in enumerate(self.mappings)]
+        firsts = [self.mappings.index(mapping) for mapping in self.mappings]
+        return [FIRST_AREA + self.mappings[first] * self.area + (page - first) * PAGE for page, first in enumerate(firsts)]
+
+    def regions(self) -> list[tuple[int, int]]:
+        """The (start, end) of each huge region."""
+        return [(FIRST_AREA + mapping * self.area, FIRST_AREA + mapping * self.area + thp.HUGE) for mapping in self.huge]
 
     def spans(self) -> list[tuple[int, int]]:
         """The (address, length) of each mapping."""
-        return [(FIRST_AREA + mapping * AREA, self.mappings.count(mapping) * PAGE) for mapping in sorted(set(self.mappings))]
+        return runs(self.addresses(), self.sizes())
 
 
 def program(wire: object) -> Program:
@@ -99,7 +115,12 @@ def program(wire: object) -> Program:
     forked = [action.argument for action in checked if action.verb in ("fork", "spawn")]
     _demand(len(forked) == len(set(forked)), "a process is born once")
     _demand(all(NAMES[index] in processes for index in forked), "birth of a process that the program does not name")
-    return Program(tuple(pages), tuple(mappings), checked)
+    huge = _list(wire, "huge") if "huge" in wire else []
+    _demand(all(type(each) is int and mappings.count(each) > 1 for each in huge), "a huge region is a mapping of two pages or more")
+    found = Program(tuple(pages), tuple(mappings), checked, tuple(huge))
+    single = [action.page for action in checked if action.verb in ONE_PAGE and action.verb != "mremap"]
+    _demand(all(found.sizes()[page] == PAGE for page in single), "what is left of a huge page is no single page")
+    return found
 
 
 def _demand(holds: bool, sentence: str) -> None:

@@ -11,7 +11,7 @@ from .batches import Batches
 from .ksm import KNOBS, Ksmd, KsmdError
 from .observe import Observer, Seen
 from .outside import OUTSIDE
-from .process import AREA, FIRST_AREA, NAMES, PAGE_TABLE, Nursery, Outcome, Process, ProcessError, Reply
+from .process import FIRST_AREA, NAMES, PAGE_TABLE, Nursery, Outcome, Process, ProcessError, Reply
 from .program import Program
 from .trace import Tracer
 from .verbs import VERBS, Action
@@ -42,6 +42,7 @@ class Run:
         self.observer = observer
         self.tracer = tracer
         self.hung = False
+        self.filled = 0
         self.counts = program.merges and ksmd is not None and ksmd.alone
         before = observer.counters.read() if self.counts else {}
         self.cow_ksm, self.zero_pages = before.get("cow_ksm", 0), before.get("ksm_zero_pages", 0)
@@ -73,11 +74,12 @@ class Run:
     def fresh_area(self) -> int:
         """The address of an area that no process has used."""
         self.areas += 1
-        return FIRST_AREA + (self.areas - 1) * AREA
+        return FIRST_AREA + (self.areas - 1) * self.program.area
 
     def adopt(self, parent: Process, index: int, pid: int) -> None:
         """The child that a fork of `parent` made."""
-        child = Process(NAMES[index], pid, self.nursery.sockets[1 + index], parent.addresses, parent.mapped)
+        child = Process(NAMES[index], pid, self.nursery.sockets[1 + index], parent.addresses, parent.sizes, parent.mapped)
+        child.read_mappings()
         child.uffd, parent.forked_uffd = parent.forked_uffd, -1
         child.prepare()
         self.processes[child.name] = child
@@ -85,12 +87,12 @@ class Run:
     def _birth(self) -> None:
         """Process A with the program's mappings."""
         addresses = self.program.addresses()
-        process = self.nursery.birth(addresses)
+        process = self.nursery.birth(addresses, self.program.sizes())
         self.processes["A"] = process
         for start, length in self.program.spans():
             process.map(start, length)
         process.mapped = set(range(len(addresses)))
-        if self.program.scans:
+        if self.program.scans and not self.program.huge:
             self.keep_page_table(process)
 
     def keep_page_table(self, process: Process) -> None:
@@ -144,9 +146,8 @@ class Run:
 
     def _check_span(self, process: Process, action: Action) -> None:
         """A run of pages must lie side by side: else the program was not flattened as breakcow.litmus.program does it."""
-        first = process.addresses[action.page : action.page + 1]
-        for page in range(action.count):
-            if process.addresses[action.page + page] != first[0] + page * abi.PAGE:
+        for page in range(action.page + 1, action.page + action.count):
+            if process.addresses[page] != sum(process.span(page - 1, 1)):
                 raise ProcessError(
                     f"{action.verb} names {action.count} pages in a row that do not lie side by side in process {process.name}"
                 )
@@ -245,7 +246,7 @@ class Run:
 
     def _ours(self) -> bool:
         """What KSM counts is ours: it can be, as it is not more than we have. Once it is more, somebody else merges too."""
-        self.counts = self.observer.counters.scanned() <= len(self.processes) * len(self.program.pages)
+        self.counts = self.observer.counters.scanned() <= len(self.processes) * sum(self.program.sizes()) // abi.PAGE
         return self.counts
 
     def _counters(self) -> dict[str, int]:

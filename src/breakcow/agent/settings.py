@@ -1,4 +1,4 @@
-"""The machine's KSM settings while programs run: one run at a time, and everything put back in all cases.
+"""The machine's settings of KSM and of huge pages while programs run: one run at a time, and everything put back in all cases.
 
 A watcher process waits for the controller to end, however that comes about, and puts the settings back. It inherits the lock, so the next
 run begins when they are back.
@@ -10,7 +10,7 @@ import stat
 import time
 from collections.abc import Callable
 
-from . import ksm
+from . import ksm, thp
 from .watcher import Watcher
 
 LOCK_DIRECTORY = "/run/breakcow"  # root's: nobody else can wait there
@@ -26,7 +26,8 @@ class Settings:
 
     def __init__(self, say: Callable[[str], None], wanted: Callable[[], bool]) -> None:
         lock = _lock(say, wanted)
-        saved = {name: text for name in ksm.TOUCHED if (text := _setting(name)) is not None}
+        files = [f"{ksm.DIRECTORY}/{name}" for name in ksm.TOUCHED] + [thp.path(name) for name in thp.START]
+        saved = {file: text for file in files if (text := thp.setting(file)) is not None}
         ksmd = ksm.find()
         cpus, nice = os.sched_getaffinity(ksmd), os.getpriority(os.PRIO_PROCESS, ksmd)
         self.watcher = Watcher(lambda: _put_all_back(saved, ksmd, cpus, nice), (lock,))
@@ -66,28 +67,19 @@ def _locked(lock: int) -> bool:
     return True
 
 
-def _setting(name: str) -> str | None:
-    """The text that writing puts `name` back to what it is; None if this kernel has no such setting."""
-    try:
-        with open(f"{ksm.DIRECTORY}/{name}") as file:
-            text = file.read().strip()
-    except FileNotFoundError:
-        return None
-    return text.partition("[")[2].partition("]")[0] if "[" in text else text  # advisor_mode: [none] scan-time
-
-
 def _put_all_back(saved: dict[str, str], ksmd: int, cpus: set[int], nice: int) -> None:
     """Unmerge what is merged, and put the settings back, and ksmd to its CPUs and its priority."""
-    for name, text in (("run", "2"), *((name, text) for name, text in saved.items() if name != "run"), ("run", saved["run"])):
+    run = f"{ksm.DIRECTORY}/run"
+    for name, text in ((run, "2"), *((name, text) for name, text in saved.items() if name != run), (run, saved[run])):
         _put_back(name, text)
     os.sched_setaffinity(ksmd, cpus)
     os.setpriority(os.PRIO_PROCESS, ksmd, nice)
 
 
-def _put_back(name: str, text: str) -> None:
+def _put_back(path: str, text: str) -> None:
     """Write a setting; what the kernel refuses cannot be helped here."""
     try:
-        with open(f"{ksm.DIRECTORY}/{name}", "w") as file:
+        with open(path, "w") as file:
             file.write(text)
     except OSError:
         pass

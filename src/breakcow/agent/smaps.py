@@ -33,6 +33,20 @@ def areas(pid: int) -> list[Area]:
     return found
 
 
+def huge_areas(pid: int) -> list[tuple[int, int]]:
+    """The (start, end) of each vma in which a PMD maps anonymous memory: with the regions of a program, all of that vma."""
+    found: list[tuple[int, int]] = []
+    start = end = 0
+    with open(f"/proc/{pid}/smaps", "rb") as file:
+        for line in file:
+            word = line.split(None, 1)[0]
+            if word == b"AnonHugePages:" and int(line.split()[1]):
+                found.append((start, end))
+            elif not word.endswith(b":"):
+                start, end = (int(address, 16) for address in word.split(b"-"))
+    return found
+
+
 def ksm_frames(mapped: Iterable[tuple[Process, dict[int, int]]], before: dict[int, bool]) -> dict[int, bool]:
     """pfn -> is it a KSM page, for as many as can be told.
 

@@ -46,7 +46,11 @@ def result(number: int) -> Outcome:
 def write(run: "Run", process: Process, action: Action) -> Steps:
     """Store to every byte of the page."""
     arguments = (process.addresses[action.page], stub.BUFFER, abi.PAGE)
+    fills = run.program.merges and process.fills(action.page)
     number, _ = yield stub.request(stub.COPY, arguments, run.contents.page(action.argument))
+    for at in fills.difference(process.fills(action.page)) if fills else ():
+        run.filled += 1  # KSM shall find nothing equal in what is left of a huge page
+        yield stub.request(stub.COPY, (at, stub.BUFFER, 8), struct.pack("<Q", run.filled))
     return result(number)
 
 
@@ -104,7 +108,7 @@ def _range_call(number: int, *arguments: int) -> Verb:
     """A system call (address, length, *arguments) on a run of pages."""
 
     def verb(_: "Run", process: Process, action: Action) -> Steps:
-        done, _data = yield stub.request(number, (process.addresses[action.page], action.count * abi.PAGE, *arguments))
+        done, _data = yield stub.request(number, (*process.span(action.page, action.count), *arguments))
         return result(done)
 
     return verb
@@ -120,27 +124,27 @@ def pageout(run: "Run", process: Process, action: Action) -> Steps:
 
 def mprotect(_: "Run", process: Process, action: Action) -> Steps:
     """mprotect(2)."""
-    arguments = (process.addresses[action.page], action.count * abi.PAGE, action.argument)
+    arguments = (*process.span(action.page, action.count), action.argument)
     number, _data = yield stub.request(abi.MPROTECT, arguments)
     return result(number)
 
 
 def mremap(run: "Run", process: Process, action: Action) -> Steps:
     """mremap(2) of a run of pages to an area where nothing was before."""
-    length = action.count * abi.PAGE
+    start, length = process.span(action.page, action.count)
     target = run.fresh_area()
     flags = abi.MREMAP_MAYMOVE | abi.MREMAP_FIXED
-    number, _ = yield stub.request(abi.MREMAP, (process.addresses[action.page], length, length, flags, target))
+    number, _ = yield stub.request(abi.MREMAP, (start, length, length, flags, target))
     if number >= 0:
-        for page in range(action.count):
-            process.addresses[action.page + page] = target + page * abi.PAGE
+        for page in range(action.page, action.page + action.count):
+            process.addresses[page] += target - start
     process.read_mappings()
     return result(number)
 
 
 def munmap(_: "Run", process: Process, action: Action) -> Steps:
     """munmap(2)."""
-    number, _data = yield stub.request(abi.MUNMAP, (process.addresses[action.page], action.count * abi.PAGE))
+    number, _data = yield stub.request(abi.MUNMAP, process.span(action.page, action.count))
     process.read_mappings()
     return result(number)
 
@@ -194,12 +198,11 @@ def clear_refs(_: "Run", _process: Process, _action: Action) -> Steps:
 def scan_pagemap(run: "Run", process: Process, action: Action) -> Steps:
     """ioctl(PAGEMAP_SCAN) of the process's pagemap, by the controller: no request is made."""
     yield from ()
-    start = process.addresses[action.page]
-    outcome, found = pagemap_scan.scan(process.files[0], start, action.count * abi.PAGE, action.argument)
+    outcome, found = pagemap_scan.scan(process.files[0], *process.span(action.page, action.count), action.argument)
     if outcome != "ok":
         return {"result": outcome}
-    names = run.program.pages[action.page : action.page + action.count]
-    return {"result": "ok", "pages": [name for number, name in enumerate(names) if start + number * abi.PAGE in found]}
+    pages = range(action.page, action.page + action.count)
+    return {"result": "ok", "pages": [run.program.pages[page] for page in pages if process.addresses[page] in found]}
 
 
 def uffd_open(_: "Run", process: Process, action: Action) -> Steps:
@@ -262,6 +265,8 @@ VERBS: dict[str, Verb] = {
     "mergeable": _range_call(abi.MADVISE, abi.MADV_MERGEABLE),
     "unmergeable": _range_call(abi.MADVISE, abi.MADV_UNMERGEABLE),
     "dontneed": _range_call(abi.MADVISE, abi.MADV_DONTNEED),
+    "dontfork": _range_call(abi.MADVISE, abi.MADV_DONTFORK),
+    "dofork": _range_call(abi.MADVISE, abi.MADV_DOFORK),
     "pageout": pageout,
     "populate_read": _range_call(abi.MADVISE, abi.MADV_POPULATE_READ),
     "populate_write": _range_call(abi.MADVISE, abi.MADV_POPULATE_WRITE),

@@ -18,8 +18,8 @@ from breakcow.litmus.program import Action, Program
 from breakcow.litmus.requirements import REQUIREMENTS
 from breakcow.mm import flags
 from breakcow.mm.actions import BIRTHS, VERB, VERBS
+from breakcow.mm.flags import REUSE_REFCOUNT
 from breakcow.mm.ghost import follow
-from breakcow.mm.memory import REUSE_REFCOUNT
 from breakcow.mm.promises import consistent_counters, consistent_page
 from breakcow.mm.schema import Bounds, State
 from breakcow.mm.step import boot, step
@@ -64,13 +64,10 @@ def lacking(profile: Profile) -> dict[str, str]:
         "pagemap-scan": ("pagemap_scan", "the kernel has no PAGEMAP_SCAN"),
         "smart-scan": ("ksm_smart_scan", "ksmd has no smart_scan"),
     }
-    absent = {
-        "thp": "the specification has no transparent huge pages",
-    }
     found = {}
     for word in REQUIREMENTS:
         name, why = needs.get(word, ("", ""))
-        found[word] = why if name and not getattr(profile, name) else absent.get(word, "")
+        found[word] = why if name and not getattr(profile, name) else ""
     return found
 
 
@@ -127,6 +124,7 @@ class ModelBackend:
         state = State(Bounds(len(program.processes), len(program.pages)), self.profile)
         for v, area in enumerate(program.mappings):
             state.vma[0, v].area = area
+            state.vma[0, v].huge = program.mappings.index(area) + 1 if area in program.huge else 0
         boot(state)
         return state
 

@@ -16,6 +16,7 @@ class PageSeen(msgspec.Struct, frozen=True, omit_defaults=True):
     content: the value of every byte pattern written by the test (0 = zero-filled), -1 if it is none of the test's; None unless page.
     mapcount: how many page table entries map the frame (/proc/kpagecount); None unless page.
     ksm, uffd_wp, soft_dirty: KPF_KSM, pagemap bit 57, pagemap bit 55.
+    huge: a PMD maps the page, with the rest of its huge page; None where the memory is none that huge pages are for.
     writable, dirty, exclusive: only the specification shows these.
     """
 
@@ -27,6 +28,7 @@ class PageSeen(msgspec.Struct, frozen=True, omit_defaults=True):
     ksm: bool | None = None
     uffd_wp: bool | None = None
     soft_dirty: bool | None = None
+    huge: bool | None = None
     writable: bool | None = None
     dirty: bool | None = None
     exclusive: bool | None = None

@@ -115,15 +115,17 @@ def _page(s: State, p: int, v: int, labels: dict[int, int], before: Frames) -> P
     pte = s.pte[p, v]
     if not s.vma[p, v].mapped:
         return PageSeen("unmapped")
+    huge = bool(pte.huge) if s.vma[p, v].huge else None
     if not pte.present:
         state = "marker" if pte.marker else "swap" if pte.swap else "none"
-        return PageSeen(state, uffd_wp=bool(pte.uffd_wp), soft_dirty=_soft_dirty(s, p, v))
+        return PageSeen(state, uffd_wp=bool(pte.uffd_wp), soft_dirty=_soft_dirty(s, p, v), huge=huge)
     anon = pte.frame != ZERO_PAGE
     seen = PageSeen(
         "page" if anon else "zero",
         ksm=False,
         uffd_wp=bool(pte.uffd_wp),
         soft_dirty=_soft_dirty(s, p, v),
+        huge=huge,
         writable=bool(pte.write),
         dirty=bool(pte.dirty),
     )
@@ -134,7 +136,7 @@ def _page(s: State, p: int, v: int, labels: dict[int, int], before: Frames) -> P
         seen,
         frame=labels[pte.frame],
         moved=(p, v) in before and before[p, v] != pte.frame,
-        content=page.content,
+        content=None if page.rest else page.content,
         mapcount=page.mapcount,
         ksm=bool(page.ksm),
         exclusive=bool(page.exclusive),

@@ -35,6 +35,9 @@ def broken(program: Program, observations: tuple[Observation, ...]) -> tuple[Bro
     state = State(Bounds(len(program.processes), len(program.pages)), PROFILES["5.10"])
     state.proc[0].state = PROCESS_RUNNING
     begin(state)
+    for v, mapping in enumerate(program.mappings):
+        for p in range(len(program.processes)):
+            state.vma[p, v].huge = program.mappings.index(mapping) + 1 if mapping in program.huge else 0
     found: dict[tuple[str, str, str], Broken] = {}
     for step, (action, seen) in enumerate(zip(program.actions, observations, strict=False)):
         _show(state, program, seen)
@@ -122,6 +125,7 @@ def _show_page(state: State, p: int, v: int, page: PageSeen, frames: _Frames, *,
     pte_clear(pte)
     pte.uffd_wp = int(bool(page.uffd_wp))
     pte.soft_dirty = int(bool(page.soft_dirty))
+    pte.huge = int(bool(page.huge))
     if page.state == "marker":
         pte.marker = 1
     if page.state not in ("page", "zero", "swap"):

@@ -16,6 +16,7 @@ def normalise(s: State, symmetric: int) -> None:
     """Bring `s` into its normal form, in place, after the promises were looked at; contents keep their names unless `symmetric`."""
     forget(s)
     name_frames(s)
+    name_folios(s)
     name_nodes(s)
     name_ranks(s)
     for p in range(s.proc.shape[0]):
@@ -73,6 +74,8 @@ def forget_page(s: State, p: int, v: int) -> None:
         ghost.exempt = 0
     if s.proc[p].state == PROCESS_EXITED:
         s.vma[p, v].area = 0
+        s.vma[p, v].huge = 0
+        s.vma[p, v].table = 0
     if not item.exists:
         item.moved = 0
 
@@ -142,6 +145,19 @@ def swap_page_records(s: State, f: int, g: int) -> None:
     a.node, b.node = b.node, a.node
     a.swapped, b.swapped = b.swapped, a.swapped
     a.swap_cache, b.swap_cache = b.swap_cache, a.swap_cache
+    a.folio, b.folio = b.folio, a.folio
+    a.rest, b.rest = b.rest, a.rest
+
+
+def name_folios(s: State) -> None:
+    """Large folios count from 1 in the order of their pages."""
+    k = 1
+    for f in range(1, s.page.shape[0]):
+        name = s.page[f].folio
+        if name >= k:
+            for g in range(f, s.page.shape[0]):
+                s.page[g].folio = exchanged(s.page[g].folio, name, k)
+            k += 1
 
 
 def name_nodes(s: State) -> None:

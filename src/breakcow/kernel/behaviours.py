@@ -229,5 +229,29 @@ BEHAVIOURS = (
         ("no", "yes"),
         "a build option",
     ),
+    Behaviour(
+        "wp_reuse_large",
+        "when a write fault takes over a page of a huge page that base-page entries map, and that is not known to be exclusive",
+        ("as a small page", "never", "all references are mappings of its process"),
+        "between v6.1 and v6.12, and between v6.12 and v6.16: wp_can_reuse_anon_folio() in mm/memory.c",
+    ),
+    Behaviour(
+        "split_pmd_dirty",
+        "splitting a PMD keeps its dirty bit in the entries, which makes all of them soft-dirty",
+        ("no", "yes"),
+        "between v6.1 and v6.12: __split_huge_pmd_locked() in mm/huge_memory.c",
+    ),
+    Behaviour(
+        "split_folio",
+        "what splitting a huge page into base pages keeps of an entry that maps one",
+        ("not its dirty bit", "its dirty bit, and makes it soft-dirty", "its bits, but zeros become the zero page"),
+        "between v5.10, v6.1 and v6.12: remove_migration_pte() in mm/migrate.c",
+    ),
+    Behaviour(
+        "huge_zero_wp",
+        "a store to the huge zero page gives the process a huge page, not one base page",
+        ("no", "yes"),
+        "between v6.12 and v6.16: do_huge_zero_wp_pmd() in mm/huge_memory.c",
+    ),
 )
 NAMES = tuple(behaviour.name for behaviour in BEHAVIOURS)

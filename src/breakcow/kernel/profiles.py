@@ -53,6 +53,7 @@ _6_1 = _OLDEST | {
     "uffd_user_mode_only": 1,
     "madv_populate": 1,
     "madv_populate_skips_holes": 1,
+    "split_folio": _words("split_folio", "its dirty bit, and makes it soft-dirty"),
 }
 _6_12 = _6_1 | {
     "madv_populate_skips_holes": 0,
@@ -77,11 +78,15 @@ _6_12 = _6_1 | {
     "ksm_merge_any": 1,
     "pagemap_scan_hole_written": 1,
     "io_uring_unlockable": 1,
+    "wp_reuse_large": _words("wp_reuse_large", "never"),
+    "split_pmd_dirty": 1,
+    "split_folio": _words("split_folio", "its bits, but zeros become the zero page"),
 }
+_LARGE_REUSE = {"wp_reuse_large": _words("wp_reuse_large", "all references are mappings of its process"), "huge_zero_wp": 1}
 _6_1_192 = _6_1 | {"uffd_close_resets": 1, "mremap_clears_uffd_wp": 1}  # by backports
-_6_16 = _6_12 | {"vma_merge_either_way": 1, "ksm_fork_copies_merging": 1, "pagemap_scan_hole_written": 0}
-_6_18 = _6_12 | {"vma_merge_either_way": 1, "mem_soft_dirty": 0}
-_7_2 = _6_12 | {"vma_merge_either_way": 1, "proc_mem_force": 0}
+_6_16 = _6_12 | _LARGE_REUSE | {"vma_merge_either_way": 1, "ksm_fork_copies_merging": 1, "pagemap_scan_hole_written": 0}
+_6_18 = _6_12 | _LARGE_REUSE | {"vma_merge_either_way": 1, "mem_soft_dirty": 0}
+_7_2 = _6_12 | _LARGE_REUSE | {"vma_merge_either_way": 1, "proc_mem_force": 0}
 
 PROFILES = {
     name: Profile(name, release, values)

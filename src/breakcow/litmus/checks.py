@@ -11,8 +11,9 @@ from breakcow.litmus.requirements import REQUIREMENTS
 from breakcow.litmus.structure import Line, Word
 from breakcow.litmus.syntax import Fixed, PageRef
 from breakcow.litmus.words import OUTCOMES, RESERVED
-from breakcow.mm.actions import BIRTHS, LIMITS, Verb
+from breakcow.mm.actions import BIRTHS, LIMITS, VERBS, Verb
 
+ONE_PAGE = {verb.name for verb in VERBS if "{each}" in verb.pattern and verb.name != "mremap"}
 PAGE = re.compile(r"[a-z][a-z0-9_]{0,15}")
 NAME = re.compile(r"[a-z0-9][a-z0-9-]*/[a-z0-9][a-z0-9-]*(\[[A-Za-z0-9=,._-]+\])?")
 RELEASE = re.compile(r"[0-9]{1,2}\.[0-9]{1,3}")
@@ -25,6 +26,8 @@ class Scope:
 
     def __init__(self) -> None:
         self.memory: list[tuple[str, ...]] = []
+        self.huge: list[int] = []
+        self.rests: set[str] = set()
         self.pages: set[str] = set()
         self.born = {"A": 0}
         self.exited: dict[str, int] = {}
@@ -34,8 +37,15 @@ class Scope:
         return page in self.pages
 
     def declare(self, line: Line) -> None:
-        """A `memory` line."""
-        for word in line.groups[0]:
+        """A `memory` line; `memory huge` declares a huge region, whose last page is all that is left of it."""
+        words = line.groups[0]
+        if words[0] == "huge":
+            words = words[1:]
+            if len(words) < 2:
+                raise line.error(line.groups[0][-1], "a huge page has two names at least: the last is all base pages that are left of it")
+            self.huge.append(len(self.memory))
+            self.rests.add(str(words[-1]))
+        for word in words:
             if word in self.pages:
                 raise line.error(word, f"page '{word}' is declared twice")
             if word in RESERVED:
@@ -45,7 +55,7 @@ class Scope:
             if len(self.pages) == LIMITS["pages"]:
                 raise line.error(word, f"a test has at most {LIMITS['pages']} pages")
             self.pages.add(str(word))
-        self.memory.append(tuple(str(word) for word in line.groups[0]))
+        self.memory.append(tuple(str(word) for word in words))
 
     def page(self, line: Line, word: Word, name: str) -> str:
         """The declared page `name`, for which the text has `word`."""
@@ -56,9 +66,11 @@ class Scope:
             raise line.error(word, f"page '{name[:40]}' is not declared: {has}")
         return str(name)
 
-    def step_pages(self, line: Line, words: tuple[Word, ...]) -> tuple[str, ...]:
+    def step_pages(self, line: Line, words: tuple[Word, ...], verb: Verb) -> tuple[str, ...]:
         """The pages that a step names."""
         for at, word in enumerate(words):
+            if word in self.rests and verb.name in ONE_PAGE:
+                raise line.error(word, f"'{word}' is all that is left of a huge page: '{verb.name}' is done to single pages")
             if word in words[:at]:
                 raise line.error(word, f"'{word[:40]}' stands here twice")
         return tuple(self.page(line, word, word) for word in words)

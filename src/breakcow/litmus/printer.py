@@ -12,7 +12,7 @@ def to_text(test: Test) -> str:
     head = [f"litmus {test.name}", *(f"    {line}".rstrip() for line in test.description.splitlines())]
     header = [f"require {', '.join(test.require)}"] if test.require else []
     header += [f"covers {text}" for text in test.covers]
-    header += [f"memory {' '.join(pages)}" for pages in test.memory]
+    header += [f"memory {'huge ' if number in test.huge else ''}{' '.join(pages)}" for number, pages in enumerate(test.memory)]
     end = [f"fixed {fixed.release}  {fixed.commit} {fixed.subject}" for fixed in test.fixed]
     end += [f"unfixed {test.unfixed}"] if test.unfixed else []
     parts = [head, header, [item_text(item) for item in test.body], end]

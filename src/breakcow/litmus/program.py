@@ -24,12 +24,20 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """processes: in order of name, A first. pages: names in order of declaration. mappings: one index per page, equal for one mapping."""
+    """processes: in order of name, A first. pages: names in order of declaration. mappings: one index per page, equal for one mapping.
+
+    huge: the mappings that are huge regions: each page is a base page, but the last is all base pages that are left of 2 MiB.
+    """
 
     processes: tuple[str, ...]
     pages: tuple[str, ...]
     mappings: tuple[int, ...]
     actions: tuple[Action, ...]
+    huge: tuple[int, ...] = ()
+
+    def rests(self) -> set[int]:
+        """The pages that stand for all that is left of their huge region."""
+        return {max(page for page, mapping in enumerate(self.mappings) if mapping == huge) for huge in self.huge}
 
     def wire(self) -> dict[str, object]:
         """The program as JSON-able values, as the agent takes it."""
@@ -37,6 +45,7 @@ class Program:
             "processes": list(self.processes),
             "pages": list(self.pages),
             "mappings": list(self.mappings),
+            "huge": list(self.huge),
             "actions": [[a.process, a.verb, a.page, a.count, a.argument] for a in self.actions],
         }
 
@@ -67,7 +76,7 @@ def program(test: Test) -> Program:
                 fresh += 1
         if item.verb in BIRTHS:
             areas[chr(ord("A") + item.argument)] = list(areas[item.process])
-    return Program(tuple(sorted(names)), pages, tuple(mappings), tuple(actions))
+    return Program(tuple(sorted(names)), pages, tuple(mappings), tuple(actions), test.huge)
 
 
 def _spans(step: Step, indexes: list[int], area: list[int]) -> list[tuple[int, int]]:

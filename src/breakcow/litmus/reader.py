@@ -73,6 +73,7 @@ def _test(name: str, lines: list[Line], found: dict[str, Parameter], choice: Cho
         description=reading.description,
         require=reading.require,
         memory=tuple(reading.scope.memory),
+        huge=tuple(reading.scope.huge),
         body=tuple(reading.body),
         fixed=tuple(reading.fixed),
         unfixed=reading.unfixed,
@@ -142,7 +143,7 @@ class _Reading:
         actor = checks.actor(line, process, verb)
         if actor != "-":
             self.scope.runs(line, process)
-        pages = self.scope.step_pages(line, words)
+        pages = self.scope.step_pages(line, words, verb)
         outcome, value = checks.outcome(line, line.groups[2][0], verb) if line.groups[2:] else ("ok", None)
         self.scope.after(line, operation, verb, actor, argument)
         self.steps += 1

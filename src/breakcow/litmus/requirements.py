@@ -61,7 +61,7 @@ BY_FEATURE = {
 
 def requirements(test: Test) -> tuple[str, ...]:
     """All that `test` needs, stated or implied, in the order of `REQUIREMENTS`."""
-    needed = set(test.require)
+    needed = set(test.require) | ({"thp"} if test.huge else set())
     for item in test.body:
         if isinstance(item, Step):
             needed |= _implied(item)

@@ -92,6 +92,7 @@ class Test:
     """A concrete test (parameters already expanded).
 
     name: `subject/words`, followed by `[param=option,...]` if it came out of parameters. description: lines without their indentation.
+    huge: the mappings, by their place in `memory`, that are huge regions (`memory huge x y`).
     source: the text of the file it was read from, to which the line numbers belong.
     """
 
@@ -105,4 +106,5 @@ class Test:
     fixed: tuple[Fixed, ...] = ()
     unfixed: str = ""
     covers: tuple[str, ...] = ()
+    huge: tuple[int, ...] = ()
     source: str = field(default="", compare=False)

@@ -25,6 +25,7 @@ KINDS = {
     "ksm": Kind(1, False, "the page is a KSM page (KPF_KSM)"),
     "protected": Kind(1, False, "the page is write-protected by userfaultfd (pagemap bit 57)"),
     "soft-dirty": Kind(1, False, "the page reads soft-dirty (pagemap bit 55)"),
+    "huge": Kind(1, False, "a PMD maps the page, with all of its huge page"),
     "writable": Kind(1, False, "the page table entry is writable; only the specification shows it"),
     "dirty": Kind(1, False, "the page table entry is dirty; only the specification shows it"),
     "exclusive": Kind(1, False, "the page is exclusive to its process (PageAnonExclusive); only the specification shows it"),

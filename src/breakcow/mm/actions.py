@@ -61,6 +61,8 @@ VERBS = (
     Verb("mergeable", "madvise {range} mergeable", "madvise.mergeable", "MADV_MERGEABLE"),
     Verb("unmergeable", "madvise {range} unmergeable", "madvise.unmergeable", "MADV_UNMERGEABLE"),
     Verb("dontneed", "madvise {range} dontneed", "madvise.dontneed", "MADV_DONTNEED"),
+    Verb("dontfork", "madvise {range} dontfork", "madvise.dontfork", "MADV_DONTFORK"),
+    Verb("dofork", "madvise {range} dofork", "madvise.dofork", "MADV_DOFORK"),
     Verb("pageout", "madvise {range} pageout", "madvise.pageout", "MADV_PAGEOUT"),
     Verb("populate_read", "madvise {range} populate_read", "madvise.populate_read", "MADV_POPULATE_READ"),
     Verb("populate_write", "madvise {range} populate_write", "madvise.populate_write", "MADV_POPULATE_WRITE"),

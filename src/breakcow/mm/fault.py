@@ -13,6 +13,7 @@ from breakcow.mm.flags import (
     VM_FAULT_RETRY,
     VM_FAULT_SIGBUS,
 )
+from breakcow.mm.huge_memory import pmd_mkdirty
 from breakcow.mm.memory import handle_mm_fault
 from breakcow.mm.schema import State
 
@@ -59,4 +60,6 @@ def do_user_addr_fault(s: State, p: int, v: int, write: int, mode: int) -> int:
             return SIGBUS
     if write:
         pte.dirty = 1  # by the processor; soft-dirty is software's and was set when the entry became writable
+        if pte.huge:
+            pmd_mkdirty(s, p, v)
     return OK

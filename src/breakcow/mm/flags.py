@@ -13,6 +13,7 @@ FAULT_FLAG_DEFAULT = FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_KILLABLE | FAULT_FLAG_I
 VM_FAULT_SIGBUS = 0x2
 VM_FAULT_WRITE = 0x8  # until 6.1
 VM_FAULT_RETRY = 0x400
+VM_FAULT_FALLBACK = 0x800
 
 FOLL_WRITE = 0x1
 FOLL_GET = 0x2
@@ -23,12 +24,24 @@ FOLL_PIN = 0x200
 FOLL_UNLOCKABLE = 0x400  # the caller can have mmap_lock dropped: ALLOW_RETRY
 FOLL_COW = 0x4000  # until 6.1: a forced store has broken COW
 
+UPGRADE_NEVER = 0  # values of the behaviour mprotect_writable
+UPGRADE_DIRTY = 1
+UPGRADE_EXCLUSIVE = 2
+
 PROT_READ = 1
 PROT_WRITE = 2
 
 KSM_RUN_STOP = 0
 KSM_RUN_MERGE = 1
 KSM_RUN_UNMERGE = 2
+
+REUSE_MAPCOUNT = 0  # values of the behaviour wp_reuse
+REUSE_REFCOUNT = 1
+REUSE_EXCLUSIVE = 2
+
+LARGE_AS_SMALL = 0  # values of the behaviour wp_reuse_large
+LARGE_NEVER = 1
+LARGE_EXCLUSIVE = 2
 
 ZERO_PAGE = 0  # the frame of the shared zero page; other frames count from 1
 

@@ -7,10 +7,13 @@ from breakcow.mm.flags import (
     PROCESS_RUNNING,
     PROT_READ,
     PROT_WRITE,
+    REUSE_EXCLUSIVE,
     UFFD_FEATURE_EVENT_FORK,
 )
+from breakcow.mm.huge_fault import maybe_mkwrite
+from breakcow.mm.huge_memory import pmd_populate, split_huge_pmd
 from breakcow.mm.ksm import ksm_enter, ksm_exit, ksm_fork
-from breakcow.mm.memory import REUSE_EXCLUSIVE, map_new_page, maybe_mkwrite
+from breakcow.mm.memory import map_new_page
 from breakcow.mm.page_alloc import page_maybe_dma_pinned, put_page
 from breakcow.mm.pgtable import copy_pte, is_anon_page, is_ksm_zero_pte, pte_mkdirty, zap_pte
 from breakcow.mm.schema import State
@@ -26,9 +29,16 @@ def fork(s: State, p: int, v: int, n: int, c: int) -> int:
     if parent.uffd and parent.features & UFFD_FEATURE_EVENT_FORK:
         dup_userfaultfd(s, p, c)
     for w in range(s.vma.shape[1]):
-        copy_vma_flags(s, p, c, w)
+        s.vma[c, w].huge = s.vma[p, w].huge
+        s.vma[c, w].area = s.vma[p, w].area
+        if not s.vma[p, w].dontcopy:
+            copy_vma_flags(s, p, c, w)
     for w in range(s.vma.shape[1]):
-        if vma_needs_copy(s, p, c, w):
+        if s.vma[c, w].mapped and vma_needs_copy(s, p, c, w):
+            if s.pte[p, w].huge:
+                copy_huge_pmd(s, p, w)
+            if s.vma[p, w].table:
+                pmd_populate(s, c, w)
             copy_present_pte(s, p, c, w)
     ksm_fork(s, p, c)
     return OK
@@ -83,7 +93,6 @@ def copy_vma_flags(s: State, p: int, c: int, v: int) -> None:
     vma = s.vma[p, v]
     twin = s.vma[c, v]
     twin.mapped = vma.mapped
-    twin.area = vma.area
     twin.prot = vma.prot
     twin.mergeable = vma.mergeable
     twin.soft_dirty = vma.soft_dirty
@@ -109,6 +118,13 @@ def vma_needs_copy(s: State, p: int, c: int, v: int) -> int:
     if s.vma[p, v].anon_vma:
         return 1
     return 1 if s.kernel.fork_copies_uffd_wp and s.vma[c, v].registered else 0
+
+
+def copy_huge_pmd(s: State, p: int, v: int) -> None:
+    """copy_huge_pmd(): the PMD is copied, write-protected in both, unless the page may be pinned: then it is split, and copied entry by
+    entry."""
+    if is_anon_page(s.pte[p, v]) and must_copy_for_dma(s, s.pte[p, v].frame):
+        split_huge_pmd(s, p, v)
 
 
 def copy_present_pte(s: State, p: int, c: int, v: int) -> None:

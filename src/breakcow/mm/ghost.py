@@ -29,6 +29,8 @@ PROCESS_VM_WRITEV = VERBS.index(VERB["process_vm_writev"])
 MERGEABLE = VERBS.index(VERB["mergeable"])
 UNMERGEABLE = VERBS.index(VERB["unmergeable"])
 DONTNEED = VERBS.index(VERB["dontneed"])
+DONTFORK = VERBS.index(VERB["dontfork"])
+DOFORK = VERBS.index(VERB["dofork"])
 POPULATE_WRITE = VERBS.index(VERB["populate_write"])
 MREMAP = VERBS.index(VERB["mremap"])
 MUNMAP = VERBS.index(VERB["munmap"])
@@ -209,6 +211,7 @@ def stored(s: State, verb: int, p: int, v: int, c: int) -> None:
     if ghost.armed and not s.proc[p].async_wp:
         ghost.breach |= BREACH_TRAP
     ghost.armed = 0 if s.proc[p].async_wp else ghost.armed
+    huge_page_written(s, p, v)
     if verb == POPULATE_WRITE or verb == PIN:
         ghost.exempt = 1
         if verb == PIN:
@@ -217,6 +220,13 @@ def stored(s: State, verb: int, p: int, v: int, c: int) -> None:
     ghost.value = c
     ghost.written = 1
     ghost.stored = 1
+
+
+def huge_page_written(s: State, p: int, v: int) -> None:
+    """A store to a huge page that a PMD maps: soft-dirty is one bit of the PMD, as if all of its pages had been stored to."""
+    for w in range(s.ghost.shape[1]):
+        if s.pte[p, v].huge and s.pte[p, w].huge and s.vma[p, w].huge == s.vma[p, v].huge:
+            s.ghost[p, w].exempt = 1
 
 
 def referenced(s: State, verb: int, p: int, v: int, c: int) -> None:
@@ -248,6 +258,8 @@ def mapping(s: State, verb: int, p: int, v: int) -> None:
         ghost.unmerged = 1
     elif verb == DONTNEED:
         give_up(ghost)
+    elif verb == DONTFORK or verb == DOFORK:
+        ghost.dontfork = 1 if verb == DONTFORK else 0
     elif verb == MREMAP:
         ghost.unmerged = 1 if ghost.mergeable else ghost.unmerged
         ghost.exempt = 1
@@ -260,6 +272,7 @@ def mapping(s: State, verb: int, p: int, v: int) -> None:
         ghost.mergeable = 0
         ghost.unmerged = 0
         ghost.registered = 0
+        ghost.dontfork = 0
         if verb == EXIT:
             ghost.spliced = 0
     elif verb == CLEAR_REFS:
@@ -315,6 +328,8 @@ def inherit(s: State, p: int, c: int) -> None:
     for v in range(s.ghost.shape[1]):
         ghost = s.ghost[p, v]
         child = s.ghost[c, v]
+        if ghost.dontfork:
+            continue
         child.value = ghost.value
         child.mapped = ghost.mapped
         child.mergeable = ghost.mergeable

@@ -21,11 +21,12 @@ from breakcow.mm.flags import (
     OK,
     PROT_READ,
     PROT_WRITE,
+    REUSE_EXCLUSIVE,
     VM_FAULT_RETRY,
     VM_FAULT_SIGBUS,
     VM_FAULT_WRITE,
 )
-from breakcow.mm.memory import REUSE_EXCLUSIVE, handle_mm_fault
+from breakcow.mm.memory import handle_mm_fault
 from breakcow.mm.page_alloc import put_page
 from breakcow.mm.pgtable import is_anon_page, is_zero_pfn
 from breakcow.mm.schema import State

@@ -1,6 +1,7 @@
 """ksmd, mm/ksm.c: one full scan of every listed mm, and the merging of what it finds."""
 
 from breakcow.mm.flags import KSM_RUN_MERGE, OK, PROCESS_RUNNING, ZERO_PAGE
+from breakcow.mm.huge_memory import split_folio
 from breakcow.mm.ksm_break import break_ksm
 from breakcow.mm.ksm_tree import (
     forget_age,
@@ -105,7 +106,7 @@ def can_scan(s: State, p: int, v: int) -> int:
     vma = s.vma[p, v]
     if s.proc[p].state != PROCESS_RUNNING or not vma.mapped or not vma.mergeable or not vma.anon_vma:
         return 0
-    return is_anon_page(s.pte[p, v])
+    return 1 if is_anon_page(s.pte[p, v]) and not s.page[s.pte[p, v].frame].rest else 0  # the rest is equal to nothing
 
 
 def visit(s: State, p: int, v: int) -> None:
@@ -205,6 +206,9 @@ def merge_with_unstable_tree(s: State, p: int, v: int) -> None:
     f = s.pte[p, v].frame
     if s.pte[q, w].frame == f or not get_mergeable_page(s, q, w):
         return
+    if s.page[f].folio and s.page[f].folio == s.page[s.pte[q, w].frame].folio:
+        split_folio(s, f)  # ksmd holds both, so that it was split only after they could not be merged
+        return
     if try_to_merge_two_pages(s, p, v, q, w):
         n = stable_tree_insert(s, f)
         stable_tree_append(s, q, w, n)
@@ -234,7 +238,9 @@ def try_to_merge_one_page(s: State, p: int, v: int, kpage: int) -> int:
     f = s.pte[p, v].frame
     if f == kpage:
         return 1  # ksm page forked
-    if not write_protect_page(s, p, v):
+    if s.page[f].folio and not split_folio(s, f):
+        return 0
+    if s.pte[p, v].frame != f or not write_protect_page(s, p, v):
         return 0
     if kpage == NEW_KSM_PAGE:
         s.page[f].ksm = 1

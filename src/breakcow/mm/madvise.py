@@ -11,11 +11,15 @@ from breakcow.mm.flags import (
     OK,
 )
 from breakcow.mm.gup import check_vma_flags, gup
+from breakcow.mm.huge_memory import vma_adjust_trans_huge
 from breakcow.mm.ksm import MADV_MERGEABLE, MADV_UNMERGEABLE, ksm_madvise
 from breakcow.mm.pgtable import zap_pte
 from breakcow.mm.schema import State
 from breakcow.mm.swap import reclaim_page
 from breakcow.mm.vma import vm_end, vma_merge, whole_range_mapped
+
+MADV_DONTFORK = 10
+MADV_DOFORK = 11
 
 
 def do_madvise(s: State, p: int, v: int, n: int, advice: int) -> int:
@@ -35,9 +39,16 @@ def do_madvise(s: State, p: int, v: int, n: int, advice: int) -> int:
 
 def madvise_vma_behavior(s: State, p: int, start: int, end: int, advice: int) -> int:
     """madvise_vma_behavior(): what the advice does to the pages from `start` up to `end`, which lie in one vma."""
-    before = s.vma[p, start].mergeable
-    err = ksm_madvise(s, p, start, end, advice)
-    if not err and s.vma[p, start].mergeable != before:  # madvise_update_vma(): equal flags are no reason to merge
+    before = 2 * s.vma[p, start].mergeable + s.vma[p, start].dontcopy
+    if advice == MADV_DONTFORK or advice == MADV_DOFORK:
+        for v in range(start, end):
+            s.vma[p, v].dontcopy = 1 if advice == MADV_DONTFORK else 0
+        err = OK
+    else:
+        err = ksm_madvise(s, p, start, end, advice)
+    if not err and 2 * s.vma[p, start].mergeable + s.vma[p, start].dontcopy != before:
+        if s.vma[p, start].huge:  # madvise_update_vma(): equal flags are no reason to split or merge
+            vma_adjust_trans_huge(s, p, start, end)
         vma_merge(s, p, start, end)
     return err
 
@@ -52,9 +63,20 @@ def unmergeable(s: State, p: int, v: int, n: int, c: int) -> int:
     return do_madvise(s, p, v, n, MADV_UNMERGEABLE)
 
 
+def dontfork(s: State, p: int, v: int, n: int, c: int) -> int:
+    """MADV_DONTFORK: no child gets the memory."""
+    return do_madvise(s, p, v, n, MADV_DONTFORK)
+
+
+def dofork(s: State, p: int, v: int, n: int, c: int) -> int:
+    """MADV_DOFORK."""
+    return do_madvise(s, p, v, n, MADV_DOFORK)
+
+
 def dontneed(s: State, p: int, v: int, n: int, c: int) -> int:
     """MADV_DONTNEED, madvise_dontneed_single_vma(): the entries go, with their uffd-wp bits (zap_install_uffd_wp_if_needed() skips
     anonymous memory)."""
+    vma_adjust_trans_huge(s, p, v, v + n)  # zap_pmd_range()
     for w in range(v, v + n):
         if s.vma[p, w].mapped:
             zap_pte(s, p, w)

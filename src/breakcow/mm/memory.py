@@ -4,21 +4,22 @@ from breakcow.mm.flags import (
     FAULT_FLAG_ORIG_PTE_VALID,
     FAULT_FLAG_UNSHARE,
     FAULT_FLAG_WRITE,
+    LARGE_AS_SMALL,
     PROT_WRITE,
+    REUSE_EXCLUSIVE,
+    REUSE_MAPCOUNT,
     UFFD_FEATURE_WP_ASYNC,
-    VM_FAULT_WRITE,
+    VM_FAULT_FALLBACK,
     ZERO_PAGE,
 )
+from breakcow.mm.huge_fault import fault_write, handle_pmd_fault, maybe_mkwrite, wp_can_reuse_large_folio
+from breakcow.mm.huge_memory import pmd_populate
 from breakcow.mm.page_alloc import alloc_page, page_count, put_page
 from breakcow.mm.pgtable import is_anon_page, is_ksm_zero_pte, is_zero_pfn, pte_mkdirty, set_pte
 from breakcow.mm.schema import State
 from breakcow.mm.swap import do_swap_page
 from breakcow.mm.userfaultfd import handle_userfault, userfaultfd_pte_wp
 from breakcow.mm.vma import anon_vma_prepare
-
-REUSE_MAPCOUNT = 0  # values of the behaviour wp_reuse
-REUSE_REFCOUNT = 1
-REUSE_EXCLUSIVE = 2
 
 
 def handle_mm_fault(s: State, p: int, v: int, flags: int) -> int:
@@ -27,7 +28,12 @@ def handle_mm_fault(s: State, p: int, v: int, flags: int) -> int:
 
 
 def __handle_mm_fault(s: State, p: int, v: int, flags: int) -> int:
-    """__handle_mm_fault(): down the page table."""
+    """__handle_mm_fault(): down the page table, as far as the PMD where that maps a huge page or may."""
+    if s.vma[p, v].huge:
+        fault = handle_pmd_fault(s, p, v, flags)
+        if fault != VM_FAULT_FALLBACK:
+            return fault
+        pmd_populate(s, p, v)
     return handle_pte_fault(s, p, v, flags)
 
 
@@ -87,7 +93,7 @@ def do_wp_page(s: State, p: int, v: int, flags: int) -> int:
         if unshare and not s.kernel.unshare_zero_page:
             return 0
         return wp_page_copy(s, p, v, flags)
-    if can_reuse(s, pte.frame):
+    if can_reuse(s, p, pte.frame):
         if unshare:
             return 0
         wp_page_reuse(s, p, v)
@@ -97,14 +103,11 @@ def do_wp_page(s: State, p: int, v: int, flags: int) -> int:
     return wp_page_copy(s, p, v, flags)
 
 
-def fault_write(s: State) -> int:
-    """What a completed copy-on-write returns: VM_FAULT_WRITE until 6.1, 0 since."""
-    return VM_FAULT_WRITE if s.kernel.fault_write_result else 0
-
-
-def can_reuse(s: State, f: int) -> int:
+def can_reuse(s: State, p: int, f: int) -> int:
     """Whether a write fault may take the anonymous page `f` over instead of copying it (wp_can_reuse_anon_folio() since 6.8)."""
     page = s.page[f]
+    if page.folio and not page.exclusive and s.kernel.wp_reuse_large != LARGE_AS_SMALL:
+        return wp_can_reuse_large_folio(s, p, f)
     if s.kernel.wp_reuse == REUSE_EXCLUSIVE:
         if not page.exclusive and not page.ksm and page_count(s, f) == 2 and not page.swapped:
             page.swap_cache = 0  # folio_free_swap()
@@ -132,12 +135,6 @@ def wp_page_reuse(s: State, p: int, v: int) -> None:
     pte = s.pte[p, v]
     pte_mkdirty(s, pte)
     maybe_mkwrite(s, p, v)
-
-
-def maybe_mkwrite(s: State, p: int, v: int) -> None:
-    """maybe_mkwrite(), include/linux/mm.h. A FOLL_FORCE store leaves the entry of a read-only vma read-only."""
-    if s.vma[p, v].prot & PROT_WRITE:
-        s.pte[p, v].write = 1
 
 
 def wp_page_copy(s: State, p: int, v: int, flags: int) -> int:

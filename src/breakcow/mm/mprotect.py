@@ -1,20 +1,17 @@
 """mprotect(2), mm/mprotect.c."""
 
-from breakcow.mm.flags import ENOMEM, OK, PROT_WRITE
+from breakcow.mm.flags import ENOMEM, OK, PROT_WRITE, UPGRADE_DIRTY, UPGRADE_NEVER
+from breakcow.mm.huge_memory import can_change_pmd_writable, vma_adjust_trans_huge
 from breakcow.mm.pgtable import is_anon_page
 from breakcow.mm.schema import State
 from breakcow.mm.vma import vm_end, vma_merge
-
-UPGRADE_NEVER = 0  # values of the behaviour mprotect_writable
-UPGRADE_DIRTY = 1
-UPGRADE_EXCLUSIVE = 2
 
 
 def can_change_pte_writable(s: State, p: int, v: int) -> int:
     """can_change_pte_writable(): whether the write fault of this entry would only set the write bit, so that it can be set at once."""
     pte = s.pte[p, v]
     vma = s.vma[p, v]
-    if not vma.prot & PROT_WRITE or not is_anon_page(pte):
+    if not vma.prot & PROT_WRITE or not is_anon_page(pte) or not can_change_pmd_writable(s, p, v):
         return 0
     if s.kernel.mprotect_writable == UPGRADE_DIRTY and not pte.dirty:
         return 0
@@ -40,6 +37,8 @@ def mprotect(s: State, p: int, v: int, n: int, c: int) -> int:
 
 def mprotect_fixup(s: State, p: int, start: int, end: int, prot: int) -> None:
     """mprotect_fixup() of the pages from `start` up to `end` of one vma: its flags, then its entries."""
+    if s.vma[p, start].huge:
+        vma_adjust_trans_huge(s, p, start, end)
     account = s.vma[p, start].account
     if prot & PROT_WRITE:
         account = 1

@@ -1,6 +1,7 @@
 """mremap(2) of one page to a new address, mm/mremap.c."""
 
 from breakcow.mm.flags import EFAULT, EVENT_REMAP, OK, UFFD_FEATURE_EVENT_REMAP
+from breakcow.mm.huge_memory import vma_adjust_trans_huge
 from breakcow.mm.ksm import MADV_UNMERGEABLE, ksm_madvise
 from breakcow.mm.schema import State
 from breakcow.mm.userfaultfd import queue_event
@@ -17,11 +18,13 @@ def move_vma(s: State, p: int, v: int) -> int:
     """move_vma(): break a KSM page first, then move the entry. The vma's flags stay, its userfaultfd only with EVENT_REMAP."""
     vma = s.vma[p, v]
     mergeable = vma.mergeable
+    vma_adjust_trans_huge(s, p, v, v + 1)
     err = ksm_madvise(s, p, v, v + 1, MADV_UNMERGEABLE)
     if err:
         return err
     vma.mergeable = mergeable  # the advice is not kept: ksm_madvise() was given a copy of the flags
     vma.area = fresh_area(s)
+    vma.table = 1  # where a single page is, there is a page table
     s.rmap[p, v].moved = 1  # ksmd knows the old address
     pte = s.pte[p, v]
     if vma.registered and s.proc[p].features & UFFD_FEATURE_EVENT_REMAP:

@@ -9,7 +9,7 @@ GUP_PIN_COUNTING_BIAS = 1024  # what a pin adds to page_count(), include/linux/m
 def alloc_page(s: State, content: int) -> int:
     """A free frame that holds `content`, not mapped yet. The bounds leave always one free."""
     f = 1
-    while page_count(s, f) != 0:
+    while page_in_use(s, f):
         f += 1
     page = s.page[f]
     page.content = content
@@ -19,10 +19,49 @@ def alloc_page(s: State, content: int) -> int:
     return f
 
 
-def page_count(s: State, f: int) -> int:
-    """page_count(): one for each mapping, GUP_PIN_COUNTING_BIAS for each pin, one for each other reference, that of the swap cache too."""
+def page_in_use(s: State, f: int) -> int:
+    """Something maps the frame or holds it, also where it is one of many in a folio."""
     page = s.page[f]
+    return 1 if page.mapcount or page.swapped or page.swap_cache or page.refs or page.pincount else 0
+
+
+def page_count(s: State, f: int) -> int:
+    """page_count(): one for each mapping, GUP_PIN_COUNTING_BIAS for each pin, one for each other reference, that of the swap cache too.
+
+    A page of a large folio has the folio's count.
+    """
+    page = s.page[f]
+    if page.folio:
+        return folio_ref_count(s, f)
     return page.mapcount + page.refs + page.swap_cache + page.pincount * GUP_PIN_COUNTING_BIAS
+
+
+def folio_ref_count(s: State, f: int) -> int:
+    """folio_ref_count() of a large folio: a PMD that maps it counts once, each entry once, and so do pins and other references."""
+    folio = s.page[f].folio
+    count = 0
+    for g in range(1, s.page.shape[0]):
+        page = s.page[g]
+        if page.folio == folio:
+            count += page.mapcount * (1 + page.rest) + page.refs + page.pincount * GUP_PIN_COUNTING_BIAS
+    for p in range(s.pte.shape[0]):
+        for v in range(s.pte.shape[1]):
+            pte = s.pte[p, v]
+            if pte.huge and pte.frame != ZERO_PAGE and s.page[pte.frame].folio == folio:
+                count -= 1  # n pages have counted n + 1: one is left for the PMD
+    return count
+
+
+def alloc_folio(s: State) -> int:
+    """The name of a large folio that is none yet."""
+    folio = 1
+    f = 1
+    while f < s.page.shape[0]:
+        if s.page[f].folio == folio:
+            folio += 1
+            f = 0
+        f += 1
+    return folio
 
 
 def page_maybe_dma_pinned(s: State, f: int) -> int:
@@ -33,13 +72,16 @@ def page_maybe_dma_pinned(s: State, f: int) -> int:
 def put_page(s: State, f: int) -> None:
     """put_page() after a count was lowered: the last reference frees the frame, and its stable node goes stale.
 
-    What nothing maps and no swap entry stands for leaves the swap cache first (free_swap_cache(), mm/swap_state.c).
+    What nothing maps and no swap entry stands for leaves the swap cache first (free_swap_cache(), mm/swap_state.c). A page of a large
+    folio is memory for as long as the folio lasts, but once nothing maps or holds it nobody can come by it again.
     """
     page = s.page[f]
     if not page.mapcount and not page.swapped:
         page.swap_cache = 0
-    if f == ZERO_PAGE or page_count(s, f) != 0:
+    if f == ZERO_PAGE or page_in_use(s, f):
         return
+    page.folio = 0
+    page.rest = 0
     if page.node:
         node = s.node[page.node - 1]
         node.frame = 0

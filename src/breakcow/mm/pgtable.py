@@ -43,6 +43,7 @@ def pte_clear(pte: Pte) -> None:
     pte.marker = 0
     pte.swap = 0
     pte.swp_exclusive = 0
+    pte.huge = 0
 
 
 def set_pte(pte: Pte, f: int) -> None:
@@ -63,6 +64,7 @@ def copy_pte(pte: Pte, source: Pte) -> None:
     pte.marker = source.marker
     pte.swap = source.swap
     pte.swp_exclusive = source.swp_exclusive
+    pte.huge = source.huge
 
 
 def zap_pte(s: State, p: int, v: int) -> None:

@@ -1,8 +1,7 @@
 """The nine promises, over the ghost and what can be seen of the kernel. Each gives 1 where it is broken."""
 
-from breakcow.mm.flags import PROCESS_RUNNING, ZERO_PAGE
+from breakcow.mm.flags import PROCESS_RUNNING, REUSE_EXCLUSIVE, ZERO_PAGE
 from breakcow.mm.ghost import BREACH_EVENT, BREACH_READ, BREACH_TRAP
-from breakcow.mm.memory import REUSE_EXCLUSIVE
 from breakcow.mm.schema import State
 
 PROMISES = (

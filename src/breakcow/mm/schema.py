@@ -20,6 +20,7 @@ PTE = {
     "marker": (8, "not present, a PTE_MARKER_UFFD_WP"),
     "swap": (8, "not present, a swap entry; `frame` is the page that was swapped out"),
     "swp_exclusive": (8, "_PAGE_SWP_EXCLUSIVE of a swap entry"),
+    "huge": (8, "a PMD maps the page, with all of its huge region: the bits are the PMD's"),
 }
 VMA = {
     "mapped": (8, "there is a vma"),
@@ -32,6 +33,9 @@ VMA = {
     "chained": (8, "anon_vma_fork() made it: it merges with no other"),
     "account": (8, "VM_ACCOUNT"),
     "seam": (8, "the vma ends after this page though the flags of the next are equal"),
+    "huge": (8, "the first page, + 1, of the huge region that the page began in (2 MiB aligned, VM_HUGEPAGE), 0 if in none"),
+    "table": (8, "the huge region has a page table"),
+    "dontcopy": (8, "VM_DONTCOPY"),
 }
 RMAP_ITEM = {
     "exists": (8, "ksmd has visited the address"),
@@ -61,6 +65,7 @@ GHOST = {
     "spliced": (8, "a pipe holds the page"),
     "splice_value": (16, "what it held when it was spliced"),
     "stored": (8, "the program itself stored since the splice"),
+    "dontfork": (8, "no child gets it, the user said"),
     "breach": (8, "promises that this step itself broke, a bit each"),
 }
 SEEN = {
@@ -107,6 +112,8 @@ PAGE = {
     "node": (8, "stable node + 1, 0 if none"),
     "swapped": (8, "swap entries that stand for it"),
     "swap_cache": (8, "PageSwapCache: it is in the swap cache, which holds a reference"),
+    "folio": (8, "which large folio it is a page of, 0 if it is a small one"),
+    "rest": (8, "it stands for all further base pages of its folio"),
 }
 STABLE_NODE = {
     "used": (8, "allocated"),

@@ -18,6 +18,7 @@ from breakcow.mm.flags import (
     VM_FAULT_RETRY,
     VM_FAULT_SIGBUS,
 )
+from breakcow.mm.huge_memory import vma_adjust_trans_huge
 from breakcow.mm.mprotect import can_change_pte_writable
 from breakcow.mm.pgtable import pte_none
 from breakcow.mm.schema import State
@@ -96,6 +97,7 @@ def set_vm_flags(s: State, p: int, start: int, end: int, registered: int) -> int
         found = 1
         stop = min(vm_end(s, p, v), end)
         if s.vma[p, v].registered != registered:
+            vma_adjust_trans_huge(s, p, v, stop)
             for w in range(v, stop):
                 s.vma[p, w].registered = registered
             vma_merge(s, p, v, stop)
@@ -131,6 +133,7 @@ def mwriteprotect_range(s: State, p: int, v: int, n: int, enable: int) -> int:
         if not s.vma[p, w].registered:
             return -ENOENT
         found = 1
+        vma_adjust_trans_huge(s, p, v, v + n)  # change_pmd_range()
         if enable:
             uffd_wp_protect_pte(s, p, w)
         else:

@@ -1,6 +1,7 @@
 """Virtual memory areas, mm/vma.c and mm/mmap.c: a vma is a run of contiguous pages with equal flags that nothing kept from merging."""
 
 from breakcow.mm.flags import ENOMEM, OK
+from breakcow.mm.huge_memory import vma_adjust_trans_huge
 from breakcow.mm.pgtable import zap_pte
 from breakcow.mm.schema import State, Vma
 
@@ -21,7 +22,9 @@ def is_mergeable_vma(s: State, p: int, v: int, w: int) -> int:
 
 def anon_vma_compatible(a: Vma, b: Vma) -> int:
     """anon_vma_compatible(): the flags are equal but for the access that they permit."""
-    return 1 if a.account == b.account and a.mergeable == b.mergeable and a.registered == b.registered else 0
+    if a.account != b.account or a.dontcopy != b.dontcopy:
+        return 0
+    return 1 if a.mergeable == b.mergeable and a.registered == b.registered else 0
 
 
 def vm_start(s: State, p: int, v: int) -> int:
@@ -112,6 +115,7 @@ def whole_range_mapped(s: State, p: int, v: int, n: int) -> int:
 
 def munmap(s: State, p: int, v: int, n: int, c: int) -> int:
     """munmap(2), do_vmi_align_munmap(): unmap what there is; a hole is no error."""
+    vma_adjust_trans_huge(s, p, v, v + n)
     for w in range(v, v + n):
         zap_pte(s, p, w)
         remove_vma(s, p, w)
@@ -130,3 +134,4 @@ def remove_vma(s: State, p: int, v: int) -> None:
     vma.anon_vma = 0
     vma.chained = 0
     vma.seam = 0
+    vma.dontcopy = 0

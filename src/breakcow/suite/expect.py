@@ -110,6 +110,7 @@ PAGE_CLAIMS: dict[str, Callable[[PageSeen], bool | None]] = {
     "ksm": lambda page: False if page.state != "page" else page.ksm,
     "protected": _bit("uffd_wp"),
     "soft-dirty": _bit("soft_dirty"),
+    "huge": _bit("huge"),
     "writable": _bit("writable"),
     "dirty": _bit("dirty"),
     "exclusive": _bit("exclusive"),

@@ -1,0 +1,174 @@
+"""Transparent huge pages of anonymous memory, mm/huge_memory.c: an entry of the page middle directory, its splitting, and a folio's.
+
+The pages of a huge region (vma.huge) stand for all of its 512 base pages: each page for one, the last for the rest. While a PMD maps them,
+each of their entries has `huge` and the bits of the PMD; splitting it makes 512 entries of it, which map the same folio.
+"""
+
+from breakcow.mm.flags import UPGRADE_DIRTY, ZERO_PAGE
+from breakcow.mm.page_alloc import folio_ref_count
+from breakcow.mm.pgtable import is_anon_page, pte_clear, pte_mkdirty, set_pte
+from breakcow.mm.schema import State
+
+SPLIT_CLEAN = 0  # values of the behaviour split_folio
+SPLIT_SOFT_DIRTY = 1
+SPLIT_ZERO_PAGE = 2
+
+
+def haddr(s: State, p: int, v: int) -> int:
+    """The first page of the huge region that page `v` lies in."""
+    first: int = s.vma[p, v].huge - 1
+    return first
+
+
+def hend(s: State, p: int, v: int) -> int:
+    """One past the last page of the huge region that page `v` lies in."""
+    w = v + 1
+    while w < s.vma.shape[1] and s.vma[p, w].huge == s.vma[p, v].huge:
+        w += 1
+    return w
+
+
+def pmd_trans_huge(s: State, p: int, v: int) -> int:
+    """pmd_trans_huge(): a PMD maps the page."""
+    huge: int = s.pte[p, v].huge
+    return huge
+
+
+def pmd_populate(s: State, p: int, v: int) -> None:
+    """pmd_populate(): the region of page `v` has a page table from now on."""
+    if s.vma[p, v].huge:
+        for w in range(haddr(s, p, v), hend(s, p, v)):
+            s.vma[p, w].table = 1
+
+
+def split_huge_pmd(s: State, p: int, v: int) -> None:
+    """__split_huge_pmd_locked(): entries in the place of the PMD that maps page `v`, with its bits and, for each page, its exclusiveness.
+
+    Since some kernel they keep the dirty bit: on x86 pte_mkdirty() makes each of them soft-dirty as well. Of a huge zero page they are
+    entries of the zero page, which keep the uffd-wp bit alone.
+    """
+    pmd_populate(s, p, v)
+    for w in range(haddr(s, p, v), hend(s, p, v)):
+        split_entry(s, p, w)
+
+
+def split_entry(s: State, p: int, v: int) -> None:
+    """One of the 512 entries of split_huge_pmd()."""
+    pte = s.pte[p, v]
+    dirty = pte.dirty
+    pte.huge = 0
+    pte.dirty = 0
+    if pte.frame == ZERO_PAGE:
+        pte.soft_dirty = 0
+    elif dirty and s.kernel.split_pmd_dirty:
+        pte_mkdirty(s, pte)
+
+
+def split_huge_pmd_if_needed(s: State, p: int, v: int) -> None:
+    """split_huge_pmd_if_needed(): a vma, or a range that is worked on, begins or ends at page `v`, inside of what a PMD maps."""
+    if v < s.vma.shape[1] and pmd_trans_huge(s, p, v) and haddr(s, p, v) != v:
+        split_huge_pmd(s, p, v)
+
+
+def vma_adjust_trans_huge(s: State, p: int, start: int, end: int) -> None:
+    """vma_adjust_trans_huge(): no PMD maps pages on both sides of `start`, or of `end`."""
+    split_huge_pmd_if_needed(s, p, start)
+    split_huge_pmd_if_needed(s, p, end)
+
+
+def pmd_mkdirty(s: State, p: int, v: int) -> None:
+    """The processor's dirty bit of the PMD that maps page `v`."""
+    for w in range(haddr(s, p, v), hend(s, p, v)):
+        s.pte[p, w].dirty = 1
+
+
+def can_change_pmd_writable(s: State, p: int, v: int) -> int:
+    """can_change_pmd_writable(), since 6.2: 0 where only the entries of base pages are made writable at once."""
+    return 0 if pmd_trans_huge(s, p, v) and s.kernel.mprotect_writable == UPGRADE_DIRTY else 1
+
+
+def split_folio(s: State, f: int) -> int:
+    """split_huge_page_to_list(): the pages of the folio are small pages, wherever they are mapped. 0 if there is another reference to it.
+
+    try_to_migrate() and remap_page() go over every entry: what they keep of the dirty bits differs, and since 6.12 a page of zeros becomes
+    the zero page.
+    """
+    if folio_ref_count(s, f) != folio_large_mapcount(s, f):
+        return 0
+    folio = s.page[f].folio
+    for p in range(s.pte.shape[0]):
+        for v in range(s.pte.shape[1]):
+            if is_anon_page(s.pte[p, v]) and s.page[s.pte[p, v].frame].folio == folio:
+                remap_page(s, p, v)
+    for g in range(1, s.page.shape[0]):
+        if s.page[g].folio == folio:
+            s.page[g].folio = 0
+            s.page[g].rest = 0
+            if not s.page[g].mapcount:
+                s.page[g].content = 0
+                s.page[g].exclusive = 0
+    return 1
+
+
+def remap_page(s: State, p: int, v: int) -> None:
+    """remove_migration_pte() for one entry of a folio that is split."""
+    pte = s.pte[p, v]
+    page = s.page[pte.frame]
+    if pte.huge:
+        pte.huge = 0
+        s.vma[p, v].table = 1
+    if s.kernel.split_folio == SPLIT_ZERO_PAGE and page.content == 0 and not page.rest:
+        try_to_map_unused_to_zeropage(s, p, v)
+    elif s.kernel.split_folio == SPLIT_CLEAN:
+        pte.dirty = 0
+    elif s.kernel.split_folio == SPLIT_SOFT_DIRTY and pte.dirty:
+        pte_mkdirty(s, pte)
+
+
+def try_to_map_unused_to_zeropage(s: State, p: int, v: int) -> None:
+    """try_to_map_unused_to_zeropage(), mm/migrate.c: the zero page, with the soft-dirty and uffd-wp bits of what was there."""
+    pte = s.pte[p, v]
+    soft_dirty = pte.soft_dirty
+    uffd_wp = pte.uffd_wp
+    s.page[pte.frame].mapcount -= 1
+    pte_clear(pte)
+    set_pte(pte, ZERO_PAGE)
+    pte.soft_dirty = soft_dirty
+    pte.uffd_wp = uffd_wp
+
+
+def folio_large_mapcount(s: State, f: int) -> int:
+    """folio_large_mapcount(): a PMD counts once, each entry of a base page once; the rest of a folio is more than one base page."""
+    folio = s.page[f].folio
+    count = 0
+    for p in range(s.pte.shape[0]):
+        pmd = 0
+        for v in range(s.pte.shape[1]):
+            pte = s.pte[p, v]
+            if not is_anon_page(pte) or s.page[pte.frame].folio != folio:
+                continue
+            if pte.huge:
+                pmd = 1
+            else:
+                count += 1 + s.page[pte.frame].rest
+        count += pmd
+    return count
+
+
+def folio_maybe_mapped_shared(s: State, f: int, p: int) -> int:
+    """Whether a process other than `p` maps a page of the folio (FOLIO_MM_IDS_SHARED)."""
+    for q in range(s.pte.shape[0]):
+        for v in range(s.pte.shape[1]):
+            pte = s.pte[q, v]
+            if q != p and is_anon_page(pte) and s.page[pte.frame].folio == s.page[f].folio:
+                return 1
+    return 0
+
+
+def folio_highest_mapcount(s: State, f: int) -> int:
+    """total_mapcount() of 5.10 as reuse_swap_page() asks for it: the mapcount of that page of the folio that has the most."""
+    most = 0
+    for g in range(1, s.page.shape[0]):
+        if s.page[g].folio == s.page[f].folio:
+            most = max(most, s.page[g].mapcount)
+    return most
