@@ -2,7 +2,8 @@
 
     {"probe": {}}                                         -> what this kernel can do, see probe.py
     {"run": PROGRAM, "step_seconds": 5, "nonce": "hex", "trace": [0], "console": true}
-        -> one observation a line, then {"done": true}. All but "run" are optional: "trace" names the actions whose observations
+        -> one observation a line, of its processes what is not as in the line before (changes.py), then {"done": true}.
+           All but "run" are optional: "trace" names the actions whose observations
            shall tell what the kernel did in them, [] for all; "console" asks for what the kernel printed during each action.
     {"stress": {"seconds": 10, "operations": 0, "seed": 1, "processes": 8}}
         -> {"progress": ...}, {"finding": ...}, {"console": ...}, then {"done": true, "summary": ...}, see stress.py
@@ -17,8 +18,10 @@ import os
 import select
 import sys
 from collections.abc import Callable
+from typing import cast
 
 from . import abi, ksm, neighbours, probe, thp
+from .changes import Processes, changes
 from .contents import Contents
 from .kmsg import Kmsg
 from .ksm import Ksmd, KsmdError
@@ -105,8 +108,11 @@ class Controller:
         run = Run(wanted, self.nursery, self.ksmd, observer, seconds, tracer)
         log = Kmsg() if request.get("console") else None
         whole = False
+        before: Processes = {}
         try:
             for observation in run.observations():
+                now = cast(Processes, observation["processes"])
+                observation["processes"], before = changes(now, before), now
                 if log:
                     observation["console"] = log.news()
                 self.say(observation)

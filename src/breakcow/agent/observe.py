@@ -62,19 +62,24 @@ class Observer:
         self.contents = contents
         self.before: dict[Place, int] = {}
         self.frames: dict[int, Frame] = {}
+        self.numbered = 0
         self.ksm: dict[int, bool] = {}
         self.huge: dict[str, list[tuple[int, int]]] = {}
+        self.seen: dict[tuple[object, ...], Seen] = {}  # what was said of pages, to be said again
 
-    def observe(self, processes: Iterable[Process]) -> dict[str, Seen]:
-        """The processes, as they are now."""
-        self.frames = {}
+    def observe(self, processes: Iterable[Process], merged: bool) -> dict[str, Seen]:
+        """The processes, as they are now. merged: ksmd may have merged pages since the last time."""
+        self.frames, self.numbered = {}, 0
         living = sorted((process for process in processes), key=lambda process: process.name)
         entries = {process.name: _pagemap(process) for process in living if process.alive}
         if self.regions:
             self.huge = {process.name: smaps.huge_areas(process.pid) for process in living if process.alive}
         now = self._frames_of(living, entries)
         if not self.bits.ksm:
-            self._ask_smaps(living, now)
+            if merged or any(self.before.get(place) != pfn for place, pfn in now.items()):
+                self._ask_smaps(living, now)
+            for pfn, frame in self.frames.items():  # a frame that has stayed is a KSM page if it was one
+                frame.ksm = self.ksm.get(pfn) if frame.number >= 0 else False
         seen = {process.name: self._process(process, entries.get(process.name, [])) for process in living}
         self.before = now
         return seen
@@ -107,7 +112,8 @@ class Observer:
         if flags & KPF_ZERO_PAGE:
             return self.frames.setdefault(pfn, Frame(-2 if flags & KPF_THP else -1, mapcount, False, None))
         content = self._content(process, process.addresses[page]) if process.sizes[page] == PAGE else None
-        number = sum(frame.number >= 0 for frame in self.frames.values())
+        self.numbered += 1
+        number = self.numbered - 1
         return self.frames.setdefault(pfn, Frame(number, mapcount, bool(flags & KPF_KSM), content))
 
     def _ask_smaps(self, processes: list[Process], now: dict[Place, int]) -> None:
@@ -119,8 +125,6 @@ class Observer:
         ]
         stayed = {pfn for place, pfn in now.items() if self.before.get(place) == pfn}
         self.ksm = smaps.ksm_frames(mapped, {pfn: ksm for pfn, ksm in self.ksm.items() if pfn in stayed})
-        for pfn, frame in self.frames.items():
-            frame.ksm = self.ksm.get(pfn)
 
     def _process(self, process: Process, entries: list[int]) -> Seen:
         seen: Seen = {"state": process.state}
@@ -136,6 +140,18 @@ class Observer:
         return seen
 
     def _page(self, process: Process, page: int, entry: int) -> Seen:
+        """What is seen of a page, made once for all that look alike: to make it is what takes the time."""
+        if self.regions:
+            return self._look(process, page, entry)
+        frame = self.frames.get(entry & PFN) if entry & PRESENT else None
+        moved = self.before.get((process.name, page), entry & PFN) != entry & PFN
+        known = (frame.number, frame.mapcount, frame.ksm, frame.content, moved) if frame else ()
+        look = (page in process.mapped, entry if not frame else entry & ~PFN, *known)
+        if look not in self.seen:
+            self.seen[look] = self._look(process, page, entry)
+        return self.seen[look]
+
+    def _look(self, process: Process, page: int, entry: int) -> Seen:
         if page not in process.mapped:
             return {"state": "unmapped"}
         if entry & MIXED:
@@ -204,7 +220,7 @@ class Counters:
         """The flags and the mapcount of a page frame."""
         flags = os.pread(self.kpageflags, 8, pfn * 8)
         count = os.pread(self.kpagecount, 8, pfn * 8)
-        return struct.unpack("<Q", flags)[0], struct.unpack("<Q", count)[0]
+        return int.from_bytes(flags, "little"), int.from_bytes(count, "little")
 
     def close(self) -> None:
         """Release the files."""
@@ -221,7 +237,8 @@ def _pagemap(process: Process) -> list[int]:
     first = min(process.addresses) // PAGE
     count = max(process.addresses) // PAGE + 1 - first
     data = os.pread(process.files[0], count * 8, first * 8)
-    found = [int(struct.unpack_from("<Q", data, (at // PAGE - first) * 8)[0]) for at in process.addresses]
+    entries = struct.unpack(f"<{len(data) // 8}Q", data)
+    found = [entries[at // PAGE - first] for at in process.addresses]
     for page, size in enumerate(process.sizes):
         if size > PAGE and any((entry ^ found[page]) & BITS for entry in process.entries(page)):
             found[page] |= MIXED

@@ -63,7 +63,7 @@ class Run:
                 self._kill()
             trace = {"trace": traced.end(self._tasks(), self._page_of_any)} if traced else {}
             self.batches.drain()
-            yield self._observation(outcome) | trace
+            yield self._observation(outcome, action.process == "-") | trace
             if self.hung:
                 return
 
@@ -233,9 +233,9 @@ class Run:
         for process in self.processes.values():
             process.bury()
 
-    def _observation(self, outcome: Outcome) -> Seen:
-        """What is seen now, as JSON of backend.observation.Observation."""
-        seen: Seen = {"outcome": outcome, "processes": self.observer.observe(self.processes.values())}
+    def _observation(self, outcome: Outcome, kernel: bool) -> Seen:
+        """What is seen now, as JSON of backend.observation.Observation. kernel: after an action of the kernel."""
+        seen: Seen = {"outcome": outcome, "processes": self.observer.observe(self.processes.values(), kernel)}
         if self.resumed:
             seen["resumed"] = self.resumed
         if self.events:

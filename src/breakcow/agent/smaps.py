@@ -1,11 +1,14 @@
 """Telling KSM pages where KPF_KSM lies: from the `KSM:` line of /proc/PID/smaps (since 6.7), which counts them in each vma."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .abi import PAGE
 from .process import Process
+
+VMA = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) .*\n(?:[A-Z].*\n)*?KSM: +([0-9]+) kB", re.MULTILINE)
 
 Count = tuple[int, Counter[int]]  # KSM pages of a vma, pfn -> how often it is mapped there
 
@@ -21,16 +24,9 @@ class Area:
 
 def areas(pid: int) -> list[Area]:
     """The vmas of a process; none if this kernel does not count KSM pages."""
-    found: list[Area] = []
-    start = end = 0
     with open(f"/proc/{pid}/smaps", "rb") as file:
-        for line in file:
-            word = line.split(None, 1)[0]
-            if word == b"KSM:":
-                found.append(Area(start, end, int(line.split()[1]) * 1024 // PAGE))
-            elif not word.endswith(b":"):
-                start, end = (int(address, 16) for address in word.split(b"-"))
-    return found
+        said = file.read()
+    return [Area(int(start, 16), int(end, 16), int(kib) * 1024 // PAGE) for start, end, kib in VMA.findall(said)]
 
 
 def huge_areas(pid: int) -> list[tuple[int, int]]:

@@ -8,11 +8,13 @@ import msgspec
 
 from breakcow.backend.abilities import Abilities
 from breakcow.backend.errors import LostBackend, RunFailed
-from breakcow.backend.observation import Observation
+from breakcow.backend.observation import Observation, ProcessSeen
 from breakcow.backend.trace import Traced
 from breakcow.litmus.program import Program
 
-Told = TypeVar("Told", Observation, Traced)
+Told = TypeVar("Told")
+Processes = dict[str, ProcessSeen]
+ALIVE = ("running", "blocked")
 
 
 class AgentBackend:
@@ -53,6 +55,7 @@ class AgentBackend:
         Raises LostBackend, and RunFailed if the agent cannot run it.
         """
         observations: list[Observation] = []
+        before: Processes = {}
         self.traced = {}
         tracing = {} if trace is None else {"trace": list(trace)}
         try:
@@ -60,7 +63,8 @@ class AgentBackend:
             while "done" not in (answer := self._receive()):
                 if "trace" in answer:
                     self.traced[len(observations)] = _as(Traced, answer["trace"])
-                observations.append(_as(Observation, answer))
+                before = _whole(_as(dict[str, ProcessSeen | None], answer.pop("processes", None)), before)
+                observations.append(msgspec.structs.replace(_as(Observation, answer | {"processes": {}}), processes=before))
         except LostBackend as lost:
             lost.observations = tuple(observations)
             raise
@@ -117,9 +121,26 @@ class AgentBackend:
         return ""
 
 
+def _whole(changed: dict[str, ProcessSeen | None], before: Processes) -> Processes:
+    """The processes of an observation, of which the agent says what is not as it was before (breakcow.agent.changes)."""
+    return {name: _same(before, name) if seen is None else _with_pages(seen, before.get(name)) for name, seen in changed.items()}
+
+
+def _same(before: Processes, name: str) -> ProcessSeen:
+    if name not in before:
+        raise LostBackend(f"the agent says that process {name} is as before, but there was none")
+    return before[name]
+
+
+def _with_pages(seen: ProcessSeen, before: ProcessSeen | None) -> ProcessSeen:
+    if before is None or seen.state not in ALIVE:
+        return seen
+    return msgspec.structs.replace(seen, pages=before.pages | seen.pages)
+
+
 def _as(kind: type[Told], answer: object) -> Told:
     """What an agent says, as a value of that kind. Raises LostBackend for what is none."""
     try:
         return msgspec.convert(answer, kind)
     except msgspec.ValidationError as error:
-        raise LostBackend(f"the agent's {kind.__name__.lower()} is not one: {error}") from None
+        raise LostBackend(f"the agent's {getattr(kind, '__name__', 'answer').lower()} is not one: {error}") from None
