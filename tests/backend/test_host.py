@@ -16,7 +16,7 @@ import pytest
 from breakcow import litmus
 from breakcow.agent import ksm
 from breakcow.backend import host as host_module
-from breakcow.backend.errors import LostBackend, RunFailed
+from breakcow.backend.errors import Disturbed, LostBackend, RunFailed
 from breakcow.backend.host import HostBackend
 from breakcow.backend.observation import Event, Observation, Outcome, PageSeen
 from breakcow.litmus.program import Program, program
@@ -522,3 +522,33 @@ def test_what_one_process_waits_to_read_is_not_what_another_reads_meanwhile(host
     )
     assert seen[-1].resumed == {"A": Outcome("ok")}
     assert (page(seen[-1], "x").content, page(seen[-1], "y", "B").content) == (8, 0)
+
+
+NEIGHBOUR = """
+import mmap, sys
+memory = mmap.mmap(-1, 8192, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+memory.madvise(mmap.MADV_MERGEABLE)
+memory[:] = {content!r} * 8192
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.needs("ksm")
+@pytest.mark.parametrize(
+    ("content", "body", "why"),
+    [
+        (b"n", "A write x 1\nA madvise x mergeable\n- ksm scan 2\n- ksm set max_page_sharing 3", "max_page_sharing cannot be set"),
+        (b"\0", "A write x 0\nA madvise x mergeable\n- ksm scan 3", "a page of the test was merged with one of it"),
+    ],
+)
+def test_what_a_neighbour_spoils_is_no_observation(host: HostBackend, content: bytes, body: str, why: str) -> None:
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", NEIGHBOUR.format(content=content)]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as neighbour:
+        assert neighbour.stdout
+        neighbour.stdout.readline()
+        with pytest.raises(Disturbed, match=why):
+            host.run(flat(body))
+        neighbour.communicate()
+    assert results(host.run(flat(body)))[-1] == "ok"

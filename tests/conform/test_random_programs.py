@@ -2,11 +2,15 @@
 
 import pytest
 
+from breakcow.backend.errors import Disturbed
 from breakcow.backend.model import ModelBackend
+from breakcow.backend.observation import Observation
+from breakcow.conform import random_programs
 from breakcow.conform.random_programs import Finding, Tally, conform
 from breakcow.conform.shrink import shrink
 from breakcow.kernel import PROFILES
 from breakcow.litmus import program
+from breakcow.litmus.program import Program
 from breakcow.litmus.syntax import Step
 
 
@@ -43,3 +47,22 @@ def test_shrinking_keeps_just_what_shows() -> None:
     verbs = [step.verb for step in small.body if isinstance(step, Step)]
     assert {"uffd_open", "uffd_register", "uffd_protect"} <= set(verbs)
     assert len(verbs) <= 6
+
+
+class Spoilt(ModelBackend):
+    """A kernel on which somebody else's memory is in the way of two programs in eight."""
+
+    number = 0
+
+    def run(self, flat: Program) -> tuple[Observation, ...]:
+        self.number += 1
+        if self.number in (3, 4, 7, 8):  # and is so still when it is tried again
+            raise Disturbed("somebody else")
+        return super().run(flat)
+
+
+def test_programs_that_others_spoil_are_counted_and_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(random_programs, "PATIENCE", 0)
+    tally = Tally()
+    assert not list(conform(Spoilt(PROFILES["6.12"]), ModelBackend(PROFILES["6.12"]), range(8), tally, lambda: None))
+    assert (tally.programs, tally.disturbed) == (6, 2)

@@ -9,7 +9,8 @@
         -> {"progress": ...}, {"finding": ...}, {"console": ...}, then {"done": true, "summary": ...}, see stress.py
     {"bench": {"names": ["merge"], "repeats": 9, "mib": 64}}
         -> {"machine": ...}, {"sample": ...} and {"skip": ...}, then {"done": true}, see bench.py
-Whatever is wrong with a request is answered {"error": sentence}. {"notice": sentence} can come at any time.
+Whatever is wrong with a request is answered {"error": sentence}, with "disturbed" if other processes are why.
+{"notice": sentence} can come at any time.
 """
 
 import json
@@ -28,7 +29,7 @@ from .ksm import Ksmd, KsmdError
 from .observe import Bits, Counters, Observer
 from .process import Nursery, ProcessError
 from .program import RequestError, program
-from .run import Run
+from .run import DisturbedError, Run
 from .settings import Settings
 from .trace import Tracer
 from .tracefs import TraceError
@@ -68,6 +69,8 @@ class Controller:
                 self._bench(request["bench"])
             else:
                 self._run(request)
+        except DisturbedError as error:
+            self.say({"error": str(error), "disturbed": True})
         except (RequestError, ProcessError, KsmdError, TraceError) as error:
             self._fail(str(error))
         except (ValueError, RecursionError):

@@ -1,6 +1,7 @@
 """Other processes whose memory KSM may merge: they make every scan longer, and the counters of KSM theirs as well as ours."""
 
 import os
+from collections.abc import Collection
 
 SHOWN = 4
 
@@ -14,10 +15,14 @@ def notes() -> list[str]:
     return [f"memory of other processes is mergeable ({names}): KSM's counters are not compared while it is, and tests unmerge it"]
 
 
-def mergeable() -> list[str]:
-    """ "name (pid)" of each process that asks KSM to merge its memory, as far as this kernel says it (/proc/PID/ksm_stat, since 6.1)."""
+def mergeable(ours: Collection[int] = ()) -> list[str]:
+    """ "name (pid)" of each process that asks KSM to merge its memory, as far as this kernel says it (/proc/PID/ksm_stat, since 6.1).
+
+    ours: process ids that are left out.
+    """
+    known = {os.getpid(), *ours}
     return [
-        f"{_read(pid, 'comm').strip()} ({pid})" for pid in os.listdir("/proc") if pid.isdigit() and int(pid) != os.getpid() and _asks(pid)
+        f"{_read(pid, 'comm').strip()} ({pid})" for pid in os.listdir("/proc") if pid.isdigit() and int(pid) not in known and _asks(pid)
     ]
 
 

@@ -7,6 +7,7 @@ present through /proc/PID/mem: a hole is never touched. Then the canonical form 
 import os
 import struct
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -83,6 +84,13 @@ class Observer:
         seen = {process.name: self._process(process, entries.get(process.name, [])) for process in living}
         self.before = now
         return seen
+
+    def shared_with_others(self) -> bool:
+        """Whether a page of the last observation is mapped more often than by those observed."""
+        if self.regions or not self.bits.mapcount:
+            return False
+        ours = Counter(self.before.values())
+        return any(frame.mapcount > ours[pfn] for pfn, frame in self.frames.items() if frame.number >= 0)
 
     def frames_of(self, process: Process, pages: Iterable[int]) -> list[int]:
         """The pfns of those pages that are present now."""

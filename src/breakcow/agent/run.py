@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 
-from . import abi, stub, uffd
+from . import abi, neighbours, stub, uffd
 from .batches import Batches
 from .ksm import KNOBS, Ksmd, KsmdError
 from .observe import Observer, Seen
@@ -21,6 +21,10 @@ BUSY: Outcome = {"result": "busy"}
 
 class HangError(Exception):
     """A step did not end within its time limit."""
+
+
+class DisturbedError(Exception):
+    """Memory of other processes, which KSM merges as well, kept the program from being what it says. The message is a sentence."""
 
 
 class Run:
@@ -132,6 +136,7 @@ class Run:
         try:
             outcome = self._ksm(self.ksmd, action)
         except KsmdError:
+            self._blame_others("ksmd was at work on it until the time was over")
             raise HangError from None
         self._settle(end)
         return {"result": outcome}
@@ -142,7 +147,16 @@ class Run:
             return "ok"
         if action.verb == "ksm_run":
             return ksmd.set_run(action.argument)
-        return ksmd.set_knob(KNOBS[action.argument // 1000], action.argument % 1000)
+        outcome = ksmd.set_knob(KNOBS[action.argument // 1000], action.argument % 1000)
+        if outcome == "EBUSY":
+            self._blame_others(f"{KNOBS[action.argument // 1000]} cannot be set while any of it is merged")
+        return outcome
+
+    def _blame_others(self, how: str) -> None:
+        """DisturbedError if others have mergeable memory: then what has happened need not be the program's doing."""
+        others = neighbours.mergeable([self.nursery.pid, *(process.pid for process in self.processes.values())])
+        if others or (self.ksmd and not self.ksmd.alone):
+            raise DisturbedError(f"memory of other processes is mergeable ({', '.join(others[:4]) or 'they have ended'}): {how}")
 
     def _check_span(self, process: Process, action: Action) -> None:
         """A run of pages must lie side by side: else the program was not flattened as breakcow.litmus.program does it."""
@@ -236,6 +250,8 @@ class Run:
     def _observation(self, outcome: Outcome, kernel: bool) -> Seen:
         """What is seen now, as JSON of backend.observation.Observation. kernel: after an action of the kernel."""
         seen: Seen = {"outcome": outcome, "processes": self.observer.observe(self.processes.values(), kernel)}
+        if self.program.merges and self.observer.shared_with_others():
+            self._blame_others("a page of the test was merged with one of it")
         if self.resumed:
             seen["resumed"] = self.resumed
         if self.events:

@@ -7,7 +7,7 @@ from typing import IO, Self, TypeVar
 import msgspec
 
 from breakcow.backend.abilities import Abilities
-from breakcow.backend.errors import LostBackend, RunFailed
+from breakcow.backend.errors import Disturbed, LostBackend, RunFailed
 from breakcow.backend.observation import Observation, ProcessSeen
 from breakcow.backend.trace import Traced
 from breakcow.litmus.program import Program
@@ -111,7 +111,7 @@ class AgentBackend:
                 raise LostBackend(f"the agent said {line[:80]!r}, which is no answer") from None
             if "error" in answer:
                 self._idle = True
-                raise RunFailed(str(answer["error"]))
+                raise (Disturbed if "disturbed" in answer else RunFailed)(str(answer["error"]))
             if "notice" not in answer:
                 return answer
             self._notice(str(answer["notice"]))

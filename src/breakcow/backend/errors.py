@@ -15,3 +15,7 @@ class LostBackend(Exception):  # noqa: N818 - it is the backend that is lost
 
 class RunFailed(LostBackend):
     """The agent could not run the program and says why. It goes on, but whether it can run the next is not known."""
+
+
+class Disturbed(RunFailed):
+    """Memory of other processes, which KSM merges as well, kept the program from being what it says. The agent can run the next."""

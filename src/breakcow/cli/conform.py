@@ -108,6 +108,7 @@ def _random(kernel: "Kernel", name: str, profile: "Profile", seeds: range) -> "R
         steps=tally.steps,
         skipped=tally.skipped,
         promises=dict(tally.promises),
+        disturbed=tally.disturbed,
         differences=tuple(found),
         seconds=round(time.monotonic() - start, 3),
     )
@@ -142,6 +143,7 @@ def _tours(kernel: "Kernel", name: str, profile: "Profile", pages: int, depth: i
         confirmed=covered.confirmed,
         programs=covered.programs,
         steps=covered.steps,
+        disturbed=covered.disturbed,
         differences=tuple(found),
         seconds=round(time.monotonic() - start, 3),
     )

@@ -1,18 +1,24 @@
 """Random programs on a real kernel, each held against the model of the profile that was measured on it."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from breakcow.backend.compare import Difference
+from breakcow.backend.errors import Disturbed
 from breakcow.backend.measure import Kernel
 from breakcow.backend.model import ModelBackend
+from breakcow.backend.observation import Observation
 from breakcow.backend.promises import broken
 from breakcow.conform.able import EVERY, UNSAID, possible
 from breakcow.conform.generate import generate
 from breakcow.conform.shrink import shrink
 from breakcow.litmus import parse, program, requirements, to_text
+from breakcow.litmus.program import Program
 from breakcow.litmus.syntax import Test
+
+PATIENCE = 0.5  # seconds that other processes are given to be done with their mergeable memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +33,14 @@ class Finding:
 
 @dataclass
 class Tally:
-    """programs, steps: run so far. skipped: programs that this kernel cannot run. promises: broken promise -> programs that broke it."""
+    """programs, steps: run so far. skipped: programs that this kernel cannot run. promises: broken promise -> programs that broke it.
+    disturbed: programs that memory of other processes kept from being what they say."""
 
     programs: int = 0
     steps: int = 0
     skipped: int = 0
     promises: Counter[str] = field(default_factory=Counter)
+    disturbed: int = 0
 
 
 def conform(kernel: Kernel, model: ModelBackend, seeds: range, tally: Tally, progress: Callable[[], None]) -> Iterator[Finding]:
@@ -45,7 +53,10 @@ def conform(kernel: Kernel, model: ModelBackend, seeds: range, tally: Tally, pro
             tally.skipped += 1
             continue
         flat = program(test)
-        seen = kernel.run(flat)
+        seen = undisturbed(kernel, flat)
+        if seen is None:
+            tally.disturbed += 1
+            continue
         tally.programs += 1
         tally.steps += len(seen)
         tally.promises.update({one.promise for one in broken(flat, seen)})
@@ -54,12 +65,23 @@ def conform(kernel: Kernel, model: ModelBackend, seeds: range, tally: Tally, pro
         progress()
 
 
+def undisturbed(kernel: Kernel, flat: Program) -> tuple[Observation, ...] | None:
+    """What the kernel shows, or None if memory of other processes spoils it and goes on to; each time that is waited for once."""
+    for seconds in (PATIENCE, 0):
+        try:
+            return kernel.run(flat)
+        except Disturbed:
+            time.sleep(seconds)
+    return None
+
+
 def smallest(kernel: Kernel, model: ModelBackend, origin: str, test: Test) -> Finding:
     """The difference that `test` showed, shrunk if it shows again."""
 
     def differs(candidate: Test) -> Difference | None:
         flat = program(candidate)
-        return model.check(flat, kernel.run(flat))
+        seen = undisturbed(kernel, flat)
+        return model.check(flat, seen) if seen else None
 
     shrunk = shrink(test, lambda candidate: differs(candidate) is not None)
     (shrunk,) = parse(to_text(shrunk))

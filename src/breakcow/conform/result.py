@@ -12,7 +12,8 @@ class Result(msgspec.Struct, frozen=True):
 
     kind: "tours" or "random". on, release, profile: the kernel. bound: in words. shards: which of how many it was, each as "1/3".
     transitions: dealt to the programs that ran; confirmed: of these, in programs on which model and kernel agree (tours only).
-    seeds: first and last of each stretch (random only). skipped: programs not for this kernel. promises: broken promise -> programs.
+    seeds: first and last of each stretch (random only). skipped: programs not for this kernel. disturbed: programs that could not
+    be judged, because KSM merged memory of other processes too. promises: broken promise -> programs.
     differences: each program that differs, as text with what it shows. seconds: of wall time, added up.
     """
 
@@ -31,6 +32,7 @@ class Result(msgspec.Struct, frozen=True):
     promises: dict[str, int] = {}
     differences: tuple[str, ...] = ()
     seconds: float = 0.0
+    disturbed: int = 0
 
     @property
     def share(self) -> float:
@@ -81,4 +83,4 @@ def _add(a: Result, b: Result) -> Result:
     )
 
 
-SUMS = ("transitions", "confirmed", "programs", "steps", "skipped", "seconds")
+SUMS = ("transitions", "confirmed", "programs", "steps", "skipped", "seconds", "disturbed")

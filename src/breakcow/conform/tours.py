@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from breakcow.backend.measure import Kernel
 from breakcow.backend.model import ModelBackend
 from breakcow.conform.prologues import PROLOGUES, prologue
-from breakcow.conform.random_programs import Finding, smallest
+from breakcow.conform.random_programs import Finding, smallest, undisturbed
 from breakcow.conform.tour import tours
 from breakcow.conform.transitions import Graph
 from breakcow.explore.bound import Bound, Operation
@@ -28,12 +28,14 @@ class Tour:
 @dataclass
 class Covered:
     """transitions: of the bound, of all programs dealt out. confirmed: taken by programs that the kernel ran as the specification says.
-    programs, steps: run so far."""
+    programs, steps: run so far. disturbed: programs that memory of other processes kept from being what they say: nothing is confirmed.
+    """
 
     transitions: int = 0
     confirmed: int = 0
     programs: int = 0
     steps: int = 0
+    disturbed: int = 0
 
 
 def plan(profile: Profile, bound: Bound) -> Iterator[Tour]:
@@ -55,8 +57,11 @@ def run(
     for number, tour in enumerate(planned):
         if number % shard[1] != shard[0]:
             continue
-        seen = kernel.run(tour.program)
+        seen = undisturbed(kernel, tour.program)
         covered.transitions += tour.new
+        if seen is None:
+            covered.disturbed += 1
+            continue
         covered.programs += 1
         covered.steps += len(seen)
         difference = model.check(tour.program, seen)

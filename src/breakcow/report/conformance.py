@@ -35,6 +35,8 @@ def words(one: Result) -> str:
     if one.kind == "tours":
         lines.append(f"  {one.confirmed} of {one.transitions} transitions confirmed, {one.share:.2f} %")
     lines.append(f"  {one.programs} programs, {one.steps} steps, {one.skipped} not for this kernel, {rate}")
+    if one.disturbed:
+        lines.append(f"  {one.disturbed} programs not judged: memory of other processes is mergeable too, and spoilt them")
     lines += [f"  {number} programs broke the promise {promise}" for promise, number in sorted(one.promises.items())]
     return "\n".join([*lines, f"  {len(one.differences)} differ from the model"])
 

@@ -10,7 +10,7 @@ import msgspec
 
 from breakcow import litmus
 from breakcow.backend.abilities import Abilities
-from breakcow.backend.errors import LostBackend, RunFailed
+from breakcow.backend.errors import Disturbed, LostBackend, RunFailed
 from breakcow.backend.measure import measure
 from breakcow.backend.model import ModelBackend
 from breakcow.backend.observation import Observation
@@ -84,7 +84,10 @@ def _try(trial: Trial, machine: Kernel, abilities: Abilities, profile: Profile) 
     if lacking := lacks(trial, abilities):
         record = trial.record(machine.name, abilities.release, "skip", lacking)
         return msgspec.structs.replace(record, unexpected=unexpected(litmus.requirements(trial.test), abilities))
-    seen = machine.run(trial.program)
+    try:
+        seen = machine.run(trial.program)
+    except Disturbed as disturbed:
+        return trial.record(machine.name, abilities.release, "skip", str(disturbed))
     try:
         judgement = on_profile(trial, seen, abilities.release, profile)
     except Exception as error:
