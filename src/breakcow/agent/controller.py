@@ -106,7 +106,7 @@ class Controller:
             self._begin(seconds)
         if wanted.huge:
             self._begin_huge()
-        observer = Observer(self.bits, wanted.pages, self.counters, Contents(nonce), wanted.regions())
+        observer = Observer(self.bits, wanted.pages, self.counters, Contents(nonce), wanted.offsets())
         tracer = _tracer(request)
         run = Run(wanted, self.nursery, self.ksmd, observer, seconds, tracer)
         log = Kmsg() if request.get("console") else None

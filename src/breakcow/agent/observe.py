@@ -15,6 +15,7 @@ from . import ksm, smaps
 from .abi import PAGE
 from .contents import Contents
 from .process import Held, Process
+from .thp import HUGE
 
 SOFT_DIRTY, UFFD_WP, SWAP, PRESENT = 1 << 55, 1 << 57, 1 << 62, 1 << 63
 PFN = (1 << 55) - 1
@@ -51,13 +52,11 @@ class Frame:
 
 
 class Observer:
-    """Observes the processes of one run. `names`: of the pages. `regions`: (start, end) of the huge ones."""
+    """Observes the processes of one run. `names`: of the pages. `offsets`: where in its huge region a page of one begins."""
 
-    def __init__(
-        self, bits: Bits, names: Sequence[str], counters: "Counters", contents: Contents, regions: Sequence[tuple[int, int]] = ()
-    ) -> None:
+    def __init__(self, bits: Bits, names: Sequence[str], counters: "Counters", contents: Contents, offsets: Mapping[int, int]) -> None:
         self.bits = bits
-        self.regions = regions
+        self.offsets = offsets
         self.names = names
         self.counters = counters
         self.contents = contents
@@ -73,7 +72,7 @@ class Observer:
         self.frames, self.numbered = {}, 0
         living = sorted((process for process in processes), key=lambda process: process.name)
         entries = {process.name: _pagemap(process) for process in living if process.alive}
-        if self.regions:
+        if self.offsets:
             self.huge = {process.name: smaps.huge_areas(process.pid) for process in living if process.alive}
         now = self._frames_of(living, entries)
         if not self.bits.ksm:
@@ -170,7 +169,7 @@ class Observer:
         elif entry & SWAP:
             seen = {"state": "marker" if entry & UFFD_WP and _is_marker(entry & PFN) else "swap"}
         at = process.addresses[page]
-        if _inside(at, self.regions):
+        if page in self.offsets and at % HUGE == self.offsets[page]:
             zero = entry & PRESENT and self.frames[entry & PFN].number == -2
             seen["huge"] = bool(zero) or _inside(at, self.huge[process.name])
         if self.bits.uffd_wp:

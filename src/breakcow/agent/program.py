@@ -30,7 +30,6 @@ ARGUMENTS = {  # verb -> values that its argument can have; 0 alone for all othe
 }
 ONE_PAGE = (
     "write",
-    "mremap",
     "read",
     "copy_to_user",
     "mem_write",
@@ -82,9 +81,9 @@ class Program:
         firsts = [self.mappings.index(mapping) for mapping in self.mappings]
         return [FIRST_AREA + self.mappings[first] * self.area + (page - first) * PAGE for page, first in enumerate(firsts)]
 
-    def regions(self) -> list[tuple[int, int]]:
-        """The (start, end) of each huge region."""
-        return [(FIRST_AREA + mapping * self.area, FIRST_AREA + mapping * self.area + thp.HUGE) for mapping in self.huge]
+    def offsets(self) -> dict[int, int]:
+        """Where in its huge region each page of one begins."""
+        return {page: at % thp.HUGE for page, at in enumerate(self.addresses()) if self.mappings[page] in self.huge}
 
     def spans(self) -> list[tuple[int, int]]:
         """The (address, length) of each mapping."""
@@ -118,7 +117,7 @@ def program(wire: object) -> Program:
     huge = _list(wire, "huge") if "huge" in wire else []
     _demand(all(type(each) is int and mappings.count(each) > 1 for each in huge), "a huge region is a mapping of two pages or more")
     found = Program(tuple(pages), tuple(mappings), checked, tuple(huge))
-    single = [action.page for action in checked if action.verb in ONE_PAGE and action.verb != "mremap"]
+    single = [action.page for action in checked if action.verb in ONE_PAGE]
     _demand(all(found.sizes()[page] == PAGE for page in single), "what is left of a huge page is no single page")
     return found
 

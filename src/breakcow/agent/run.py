@@ -96,15 +96,16 @@ class Run:
         for start, length in self.program.spans():
             process.map(start, length)
         process.mapped = set(range(len(addresses)))
-        if self.program.scans and not self.program.huge:
+        if self.program.scans:
             self.keep_page_table(process)
 
     def keep_page_table(self, process: Process) -> None:
         """A written page that no test names, in the page table of those it names: to PAGEMAP_SCAN a hole in a page table that is there
         is another thing than one that lacks it, and page tables come and go unseen."""
-        last = FIRST_AREA + PAGE_TABLE - abi.PAGE
-        process.map(last, abi.PAGE)
-        process.call(stub.COPY, last, stub.BUFFER, 1, payload=b"x")
+        small = {at & -PAGE_TABLE for page, at in enumerate(self.program.addresses()) if page not in self.program.offsets()}
+        for last in sorted(table + PAGE_TABLE - abi.PAGE for table in small):
+            process.map(last, abi.PAGE)
+            process.call(stub.COPY, last, stub.BUFFER, 1, payload=b"x")
 
     def _act(self, action: Action) -> Outcome:
         """Make one action and wait until nothing moves: its outcome."""

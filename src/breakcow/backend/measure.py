@@ -53,6 +53,16 @@ PROGRAMS = {
     "io_uring_unlockable": _PROTECTED + "A pin x",
     "proc_mem_force": "A write x 1; A mprotect x none; A mem_write x 2",
 }
+_MEMORY = "memory x y\nmemory z\n"
+HUGE = {  # likewise, where it takes a huge page
+    "wp_reuse_large": "A write x 1; A mprotect x r; A mprotect x rw; A fork B; B exit; A write x 2; A madvise z rest dontneed; A write y 3",
+    "split_pmd_dirty": "A write x 1; A clear_refs; A mprotect x r",
+    "split_folio": "A write x u 7; A write y 8; A madvise x y z rest mergeable; A madvise u mergeable; - ksm scan 1; A clear_refs; "
+    "- ksm scan 1",
+    "huge_zero_wp": "A read x; A write x 1",
+}
+PROGRAMS |= HUGE
+_HUGE_MEMORY = "memory huge x y z rest\nmemory u\n"
 # a value that cannot be without another
 TOGETHER = {("ksm_zero_pages_unmerge", 1): {"unshare_zero_page": 1}}
 
@@ -118,8 +128,9 @@ def _needs(words: tuple[str, ...], name: str) -> list[str]:
 
 def litmus_text(name: str, text: str) -> str:
     """The program of behaviour `name` as a litmus test."""
+    memory = _HUGE_MEMORY if name in HUGE else _MEMORY
     steps = "\n".join(step.strip() for step in text.split(";"))
-    return f"litmus probe/{name.replace('_', '-')}\n    Tells the values of {name} apart.\n\nmemory x y\nmemory z\n\n{steps}\n"
+    return f"litmus probe/{name.replace('_', '-')}\n    Tells the values of {name} apart.\n\n{memory}\n{steps}\n"
 
 
 def _with(profile: Profile, name: str, value: int) -> Profile:

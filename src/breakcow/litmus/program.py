@@ -69,7 +69,8 @@ def program(test: Test) -> Program:
         if item.verb == "ksm_scan":  # each scan is a step: where a page went twice, nobody could tell
             actions += [Action("-", "ksm_scan", 0, 0, 1, number)] * item.argument
             continue
-        for first, count in _spans(item, indexes, areas.get(item.process, [])):
+        whole = item.verb == "mremap" and tuple(item.pages) in [test.memory[huge] for huge in test.huge]
+        for first, count in _spans(item, indexes, areas.get(item.process, []), whole):
             actions.append(Action(item.process, item.verb, first, count, item.argument, number))
             if item.verb == "mremap":
                 areas[item.process][first : first + count] = [fresh] * count
@@ -79,11 +80,11 @@ def program(test: Test) -> Program:
     return Program(tuple(sorted(names)), pages, tuple(mappings), tuple(actions), test.huge)
 
 
-def _spans(step: Step, indexes: list[int], area: list[int]) -> list[tuple[int, int]]:
-    """The (first page, count) pairs that `step` acts on."""
+def _spans(step: Step, indexes: list[int], area: list[int], whole: bool) -> list[tuple[int, int]]:
+    """The (first page, count) pairs that `step` acts on. whole: it moves a huge region, which stays together."""
     if not indexes:
         return [(0, 0)]
-    if "{each}" in VERB[step.verb].pattern:
+    if not whole and "{each}" in VERB[step.verb].pattern:
         return [(index, 1) for index in indexes]
     spans: list[tuple[int, int]] = []
     for index in indexes:

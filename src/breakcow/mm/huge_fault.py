@@ -17,11 +17,12 @@ from breakcow.mm.huge_memory import (
     folio_maybe_mapped_shared,
     haddr,
     hend,
+    pmd_none,
     pmd_trans_huge,
     split_huge_pmd,
 )
 from breakcow.mm.page_alloc import alloc_folio, alloc_page, folio_ref_count
-from breakcow.mm.pgtable import is_zero_pfn, pte_mkdirty, pte_none, set_pte
+from breakcow.mm.pgtable import is_zero_pfn, pte_mkdirty, set_pte
 from breakcow.mm.schema import State
 from breakcow.mm.userfaultfd import handle_userfault, userfaultfd_pte_wp
 from breakcow.mm.vma import anon_vma_prepare, vm_end, vm_start
@@ -36,12 +37,6 @@ def handle_pmd_fault(s: State, p: int, v: int, flags: int) -> int:
     if flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE) and not s.pte[p, v].write:
         return wp_huge_pmd(s, p, v, flags)
     return huge_pmd_set_accessed(s, p, v, flags)
-
-
-def pmd_none(s: State, p: int, v: int) -> int:
-    """pmd_none(): the page lies in a huge region that has neither a huge page nor a page table."""
-    vma = s.vma[p, v]
-    return 1 if vma.huge and not vma.table and pte_none(s.pte[p, v]) else 0
 
 
 def thp_vma_allowable_order(s: State, p: int, v: int) -> int:

@@ -6,7 +6,7 @@ each of their entries has `huge` and the bits of the PMD; splitting it makes 512
 
 from breakcow.mm.flags import UPGRADE_DIRTY, ZERO_PAGE
 from breakcow.mm.page_alloc import folio_ref_count
-from breakcow.mm.pgtable import is_anon_page, pte_clear, pte_mkdirty, set_pte
+from breakcow.mm.pgtable import is_anon_page, pte_clear, pte_mkdirty, pte_none, set_pte
 from breakcow.mm.schema import State
 
 SPLIT_CLEAN = 0  # values of the behaviour split_folio
@@ -32,6 +32,18 @@ def pmd_trans_huge(s: State, p: int, v: int) -> int:
     """pmd_trans_huge(): a PMD maps the page."""
     huge: int = s.pte[p, v].huge
     return huge
+
+
+def pmd_none(s: State, p: int, v: int) -> int:
+    """pmd_none(): the page lies in a huge region that has neither a huge page nor a page table."""
+    vma = s.vma[p, v]
+    return 1 if vma.huge and not vma.table and pte_none(s.pte[p, v]) else 0
+
+
+def pmd_populate_for_marker(s: State, p: int, v: int) -> None:
+    """change_pmd_prepare(), mm/mprotect.c: where a marker shall be, there is a page table."""
+    if s.pte[p, v].marker:
+        pmd_populate(s, p, v)
 
 
 def pmd_populate(s: State, p: int, v: int) -> None:

@@ -1,6 +1,7 @@
 """Soft-dirty and PAGEMAP_SCAN, fs/proc/task_mmu.c."""
 
 from breakcow.mm.flags import ENOTTY, EPERM, OK, UFFD_FEATURE_WP_ASYNC
+from breakcow.mm.huge_memory import pmd_none, pmd_populate_for_marker, vma_adjust_trans_huge
 from breakcow.mm.page_alloc import page_maybe_dma_pinned
 from breakcow.mm.pgtable import is_zero_pfn, pte_none
 from breakcow.mm.schema import Pte, State
@@ -50,6 +51,8 @@ def pagemap_scan(s: State, p: int, v: int, n: int, c: int) -> int:
     for w in range(v, v + n):
         if not s.vma[p, w].mapped:
             continue
+        if s.pte[p, w].huge:
+            pagemap_scan_thp_entry(s, p, w, v, v + n, c)
         if SCAN_WRITTEN_PROTECT <= c <= SCAN_PROTECT and not userfaultfd_wp_async(s, p, w):
             if c != SCAN_WRITTEN_PROTECT:
                 return -EPERM
@@ -63,6 +66,12 @@ def userfaultfd_wp_async(s: State, p: int, v: int) -> int:
     return 1 if s.vma[p, v].registered and s.proc[p].features & UFFD_FEATURE_WP_ASYNC else 0
 
 
+def pagemap_scan_thp_entry(s: State, p: int, v: int, start: int, end: int, c: int) -> None:
+    """pagemap_scan_thp_entry(): a PMD of which a part only is to be write-protected is split, unless it is protected already."""
+    if SCAN_WRITTEN_PROTECT <= c <= SCAN_PROTECT and userfaultfd_wp_async(s, p, v) and not s.pte[p, v].uffd_wp:
+        vma_adjust_trans_huge(s, p, start, end)
+
+
 def pagemap_scan_pte(s: State, p: int, v: int, c: int) -> None:
     """pagemap_scan_pmd_entry() for one entry. The page table itself is taken to be there, as that of a neighbour is."""
     if not pagemap_scan_is_interesting_page(s, p, v, c):
@@ -71,11 +80,15 @@ def pagemap_scan_pte(s: State, p: int, v: int, c: int) -> None:
         s.step.value |= 1 << v  # pagemap_scan_output()
     if SCAN_WRITTEN_PROTECT <= c <= SCAN_PROTECT:
         make_uffd_wp_pte(s.pte[p, v])
+        pmd_populate_for_marker(s, p, v)
 
 
 def pagemap_scan_is_interesting_page(s: State, p: int, v: int, c: int) -> int:
     """pagemap_scan_is_interesting_page(): the entry is of the category that is asked for."""
     pte = s.pte[p, v]
+    if pmd_none(s, p, v) and c <= SCAN_NOT_WRITTEN:  # pagemap_scan_pte_hole()
+        written = s.vma[p, v].registered * s.kernel.pagemap_scan_hole_written
+        return 1 - written if c == SCAN_NOT_WRITTEN else written
     if c <= SCAN_PROTECT:  # the fast paths of pagemap_scan_pmd_entry()
         return 1 if not pte.uffd_wp and writes_are_known(s, p, v) else 0
     if c == SCAN_ANY_WRITTEN:

@@ -18,7 +18,7 @@ from breakcow.mm.flags import (
     VM_FAULT_RETRY,
     VM_FAULT_SIGBUS,
 )
-from breakcow.mm.huge_memory import vma_adjust_trans_huge
+from breakcow.mm.huge_memory import pmd_populate_for_marker, vma_adjust_trans_huge
 from breakcow.mm.mprotect import can_change_pte_writable
 from breakcow.mm.pgtable import pte_none
 from breakcow.mm.schema import State
@@ -152,6 +152,7 @@ def uffd_wp_protect_pte(s: State, p: int, v: int) -> None:
     elif pte_none(pte) and s.proc[p].features & (UFFD_FEATURE_WP_UNPOPULATED | UFFD_FEATURE_WP_ASYNC):
         pte.marker = 1
         pte.uffd_wp = 1
+        pmd_populate_for_marker(s, p, v)
 
 
 def uffd_wp_resolve_pte(s: State, p: int, v: int) -> None:
@@ -190,6 +191,7 @@ def userfaultfd_unregister(s: State, p: int, v: int, n: int, c: int) -> int:
 
 def uffd_wp_reset(s: State, p: int, start: int, end: int) -> None:
     """uffd_wp_range() that disables, for what is registered of the range."""
+    vma_adjust_trans_huge(s, p, start, end)
     for v in range(start, end):
         if s.vma[p, v].registered:
             uffd_wp_resolve_pte(s, p, v)
