@@ -3,13 +3,13 @@
 import msgspec
 import pytest
 
-from backend.programs import flat
 from breakcow.backend.abilities import Abilities
-from breakcow.backend.measure import PROGRAMS, Measured, measure
+from breakcow.backend.measure import PROGRAMS, Measured, litmus_text, measure
 from breakcow.backend.model import ModelBackend
 from breakcow.backend.observation import Observation
 from breakcow.kernel import BEHAVIOURS, PROFILES, Profile
 from breakcow.kernel.behaviours import NAMES
+from breakcow.litmus import parse, program
 from breakcow.litmus.program import Program
 
 HIDDEN = {"writable": None, "dirty": None, "exclusive": None}
@@ -114,5 +114,6 @@ def test_an_unknown_mix_gets_the_name_of_its_release() -> None:
 
 def test_every_program_is_a_litmus_program() -> None:
     assert set(PROGRAMS) <= set(NAMES)
-    for text in PROGRAMS.values():
-        assert flat(text, "x y\nmemory z").actions
+    for name, text in PROGRAMS.items():
+        (test,) = parse(litmus_text(name, text))
+        assert program(test).actions

@@ -130,10 +130,10 @@ def test_the_model_of_a_free_kernel_must_keep_the_promise_on_every_path() -> Non
 
 
 def test_what_is_lacking_is_said_in_sentences() -> None:
-    (test,) = litmus.parse("litmus t/thp\n    Needs more.\n\nrequire thp\nmemory x\n\nA  write x 7\n")
+    (test,) = litmus.parse("litmus t/smart\n    Needs more.\n\nrequire smart-scan\nmemory x\n\nA  write x 7\n")
     record = on_model("model:6.1", trial(test, test.name))
     assert (record.verdict, record.observations) == ("skip", ())
-    assert record.why == "the specification has no transparent huge pages"
+    assert record.why == "ksmd has no smart_scan"
 
 
 def test_what_can_do_nothing_runs_nothing() -> None:

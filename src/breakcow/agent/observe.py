@@ -148,7 +148,7 @@ class Observer:
 
     def _page(self, process: Process, page: int, entry: int) -> Seen:
         """What is seen of a page, made once for all that look alike: to make it is what takes the time."""
-        if self.regions:
+        if self.offsets:
             return self._look(process, page, entry)
         frame = self.frames.get(entry & PFN) if entry & PRESENT else None
         moved = self.before.get((process.name, page), entry & PFN) != entry & PFN
