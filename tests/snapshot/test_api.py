@@ -4,7 +4,9 @@ import mmap
 import os
 import random
 import struct
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 
 import breakcow
 from breakcow.agent import abi
+from breakcow.snapshots import features, merging
 from breakcow.snapshots.errors import BadFileError, SnapshotError
 
 from .writers import Cells, private
@@ -91,6 +94,32 @@ def test_the_pieces_of_an_iterator_are_the_image(cells: Cells, copied_in: str) -
     assert pieces.stats.early_pages > 0
 
 
+def test_a_slow_sink_takes_no_memory_and_holds_nobody_up(copied_in: str) -> None:
+    """The program writes all of 64 MiB while a sink that sleeps has had a few pieces: what it has not had lies in a file."""
+    cells = private(64 << 20)
+    cells[:] = 1
+    pieces = breakcow.snapshot(cells)
+    copier = pieces._frozen.copier
+    assert copier
+    before = rss(copier.process.pid)
+    seen = 0
+    for offset, view in pieces:
+        if offset == 0:
+            cells[:] = 2
+        seen += int(np.frombuffer(view, np.int64).sum())
+        if offset % (8 << 20) == 0:
+            time.sleep(0.05)
+            assert rss(copier.process.pid) - before < 6 << 20
+    assert seen == len(cells) and cells.min() == 2
+    assert pieces.stats.early_pages > len(cells) // 512 // 2
+
+
+def rss(pid: int) -> int:
+    """Bytes of memory of its own that a process has."""
+    with open(f"/proc/{pid}/smaps_rollup") as file:
+        return sum(int(line.split()[1]) << 10 for line in file if line.startswith("Private_"))
+
+
 def test_an_iterator_may_be_left(cells: Cells) -> None:
     for _ in breakcow.snapshot(cells):
         break
@@ -137,7 +166,7 @@ def test_a_series_notices_what_is_discarded(tmp_path: Path) -> None:
     with breakcow.series(cells, tmp_path / "run") as series:
         series.take()
         series.wait()
-        breakcow.snapshots.merging.madvise(cells.ctypes.data // 4096 * 4096, 4 << 20, mmap.MADV_DONTNEED)
+        merging.madvise(cells.ctypes.data // 4096 * 4096, 4 << 20, mmap.MADV_DONTNEED)
         wanted = cells.copy()
         series.take()
     assert np.array_equal(breakcow.load(tmp_path / "run")[0], wanted)
@@ -152,6 +181,23 @@ def test_a_tracker_tells_what_was_written(cells: Cells) -> None:
         assert tracker.dirty() == []
         cells[-1] = 1
         assert tracker.dirty(reset=True) == [(cells.nbytes - 4096, cells.nbytes)]
+
+
+@pytest.mark.parametrize("holes", [False, True])
+def test_a_tracker_notices_what_is_discarded(holes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = features.measured()
+    if holes and not measured.holes:
+        pytest.skip("PAGEMAP_SCAN of this kernel passes over an empty page table")
+    monkeypatch.setattr(features, "measured", lambda: replace(measured, holes=holes))
+    cells = private(8 << 20)
+    cells[:] = 1
+    with breakcow.track(cells) as tracker:
+        merging.madvise(cells.ctypes.data, 6 << 20, mmap.MADV_DONTNEED)
+        assert tracker.dirty(reset=True) == [(0, 6 << 20)]
+        assert tracker.dirty() == []
+        cells[5] = 1
+        assert tracker.dirty(reset=True) == [(0, 4096)]
+        assert tracker.dirty() == []
 
 
 def test_a_tracker_of_untouched_memory(tmp_path: Path) -> None:

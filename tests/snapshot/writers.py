@@ -4,12 +4,14 @@ Each writer has cells of its own (those whose number has its remainder), and the
 its cells of an image tells how much of its log the image has: exactly that prefix must be there, of every writer.
 """
 
+import bisect
 import ctypes
 import mmap
 import os
 import random
 import threading
 from collections.abc import Callable
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,9 +72,11 @@ class Writer(threading.Thread):
         """
         mine = slice(self.remainder, None, self.writers)
         number = int(image[mine].max())
-        expected, kept = self.base.copy(), self.base[:0]
+        expected = self.base.copy()
         wrong = np.flatnonzero(image[mine] != expected[mine])
-        for start, end, value, what in [*self.log, (0, 0, 1 << 62, "store")]:
+        before = bisect.bisect_left(self.log, number, key=itemgetter(2))
+        kept = self._replayed(expected, before)
+        for start, end, value, what in [*self.log[before:], (0, 0, 1 << 62, "store")]:
             if value > number or (value == number and what == "store"):
                 wrong = np.flatnonzero(image[mine] != expected[mine])
                 if not len(wrong) or value > number + 2:
@@ -91,6 +95,25 @@ class Writer(threading.Thread):
         pages = sorted({int(cell) * self.writers // PAGE_CELLS for cell in wrong})
         assert not pages, f"{len(pages)} wrong pages after {number} of {self.number} stores: {pages[:8]}"
         return number
+
+    def _replayed(self, expected: Cells, entries: int) -> Cells:
+        """Do to `expected` what the first entries of the log say, stores of one cell many at a time: what was moved away last."""
+        kept = self.base[:0]
+        cells: list[int] = []
+        values: list[int] = []
+        for start, end, value, what in self.log[:entries]:
+            if what == "store" and end == start + 1:
+                cells.append(start)
+                values.append(value)
+                continue
+            expected[cells] = values
+            cells, values = [], []
+            part = slice(start + (self.remainder - start) % self.writers, end, self.writers)
+            if what == "gone":
+                kept = expected[part].copy()
+            expected[part] = {"gone": 0, "back": kept, "store": value}[what]
+        expected[cells] = values
+        return kept
 
 
 def scalar(writer: Writer, cell: int, number: int) -> None:

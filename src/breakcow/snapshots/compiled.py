@@ -20,15 +20,14 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from .copying import HUGE, PENDING, Copying, Memory, Plan, Save, Tally, unprotected, unreadable
+from .copying import HUGE, PENDING, PIECE, Copying, Memory, Plan, Save, Tally, unprotected, unreadable
 from .errors import LostError
-from .layout import BLOCK
 from .pagemap import Pagemap
 
 SOURCE = Path(__file__).with_name("copying.c")
 COMPILE = ("cc", "-O2", "-std=gnu11", "-shared", "-fPIC", "-pthread", "-x", "c", "-o")
 SWITCH = "BREAKCOW_COMPILED"
-ROOM = 16 * BLOCK  # bytes that are copied and not saved yet, at most: whoever waits is served first
+ROOM = 4 * PIECE  # bytes that are copied and not saved yet, at most: whoever waits is served first
 UNPROTECTED = -1
 log = logging.getLogger("breakcow")
 

@@ -9,17 +9,21 @@ that has it
 read.
 """
 
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from breakcow.agent import abi, uffd
+from breakcow.agent.abi import PAGE
 
 from . import compiled
 from .compiled import Compiled
-from .copying import HUGE, Copying, Memory, Plan, Save, Tally, writeprotect
+from .copying import HUGE, PIECE, Copying, Memory, Plan, Save, Tally, writeprotect
 from .errors import SnapshotError
 from .layout import blocks
 from .pagemap import Pagemap, Range
+
+LARGE = 1 << 25  # bytes that are worth a second processor
 
 
 class Cut:
@@ -39,6 +43,7 @@ class Cut:
         self.starts: list[int] = []
         self.ends: list[int] = []
         self._copying: Copying | Compiled | None = None
+        self._refused: list[SnapshotError] = []
 
     def register(self) -> None:
         """Put the ranges under the userfaultfd: nothing is protected yet."""
@@ -48,10 +53,26 @@ class Cut:
     def freeze(self) -> None:
         """Protect everything: the image is the memory at the return of this. Answers no fault."""
         begin = time.perf_counter()
-        for start, end in self.ranges:
-            self.protect(start, end)
+        middle = sum(end - start for start, end in self.ranges) // 2
+        if middle < LARGE:
+            self._protect_all(self.ranges)
+        else:
+            first, second = halves(self.ranges, middle)
+            meanwhile = threading.Thread(target=self._protect_all, args=(second,))
+            meanwhile.start()
+            self._protect_all(first)
+            meanwhile.join()
+        if self._refused:
+            raise self._refused[0]
         self.tally.freeze = time.perf_counter() - begin
         self.changed = self.ranges
+
+    def _protect_all(self, ranges: Sequence[Range]) -> None:
+        try:
+            for start, end in ranges:
+                self.protect(start, end)
+        except SnapshotError as error:
+            self._refused.append(error)
 
     def protect(self, start: int, end: int) -> None:
         """Write-protect a range. SnapshotError if that cannot be."""
@@ -61,15 +82,15 @@ class Cut:
             _demand(abi.errno_name(error.errno), "write-protected", start, end)
 
     def divide(self) -> None:
-        """Say in which pieces it is copied, and begin to answer faults. A huge page is one, so that it stays one; the rest by 64 KiB."""
+        """Say in which pieces it is copied, and begin to answer faults. A huge page is one, so that it stays one; the rest by 256 KiB."""
         self.starts, self.ends = [], []
         for start, end in sorted(self.changed):
             at = start
             for first, last in self._huge(start, end):
-                self._pieces(blocks([(at, first)]))
+                self._pieces(blocks([(at, first)], PIECE))
                 self._pieces((address, address + HUGE) for address in range(first, last, HUGE))
                 at = last
-            self._pieces(blocks([(at, end)]))
+            self._pieces(blocks([(at, end)], PIECE))
         self._copying = compiled.copying(self.memory, Plan(self.ranges, self.starts, self.ends, self.keep), self.save, self.tally)
 
     @property
@@ -102,6 +123,17 @@ class Cut:
             if first < last:
                 self.tally.huge += (last - first) // HUGE
                 yield first, last
+
+
+def halves(ranges: Sequence[Range], middle: int) -> tuple[list[Range], list[Range]]:
+    """The first `middle` bytes of the ranges, to a page, and the rest."""
+    first, second = [], []
+    for start, end in ranges:
+        at = min(max(start + middle // PAGE * PAGE, start), end)
+        middle -= end - start
+        first += [(start, at)] if start < at else []
+        second += [(at, end)] if at < end else []
+    return first, second
 
 
 def _demand(outcome: str, what: str, start: int, end: int) -> None:

@@ -13,6 +13,7 @@ from .pagemap import Pagemap
 
 WP_UNPOPULATED, WP_ASYNC = 1 << 13, 1 << 15  # UFFD_FEATURE_*
 NEEDED = uffd.PAGEFAULT_FLAG_WP | WP_UNPOPULATED
+TABLE = 1 << 21  # bytes that one page table maps
 DEVICE = "/dev/userfaultfd"
 USERFAULTFD_IOC_NEW = 0xAA00
 FULL, USER_MODE_ONLY = "full", "user-mode-only"
@@ -26,7 +27,7 @@ LIMITED = (
 class Features:
     """What was measured. mode: "full", "user-mode-only", or "" with `refusal`. offered: UFFD_FEATURE_* bits. scan: what PAGEMAP_SCAN said.
 
-    moves: mremap(2) takes the protection of a page along.
+    moves: mremap(2) takes the protection of a page along. holes: PAGEMAP_SCAN reports an empty page table as written.
     """
 
     mode: str
@@ -34,6 +35,7 @@ class Features:
     scan: str = "ok"
     moves: bool = False
     refusal: str = ""
+    holes: bool = False
 
 
 @functools.cache
@@ -52,7 +54,7 @@ def measured() -> Features:
     if offered & NEEDED != NEEDED:
         return Features(mode, offered)
     scan, moves = _tried()
-    return Features(mode, offered, scan, moves)
+    return Features(mode, offered, scan, moves, holes=scan == "ok" and _holes())
 
 
 def lacking(found: Features) -> str:
@@ -125,3 +127,19 @@ def _tried() -> tuple[str, bool]:
         os.close(pagemap)
         for address in (at, there):
             abi.syscall(abi.MUNMAP, address, abi.PAGE)
+
+
+def _holes() -> bool:
+    """PAGEMAP_SCAN reports memory as written that is watched, and has no page table (fs/proc/task_mmu.c: pagemap_scan_pte_hole)."""
+    fd, _ = open_userfaultfd()
+    pagemap = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    at = abi.syscall(abi.MMAP, 0, 2 * TABLE, abi.PROT_RW, abi.MAP_PRIVATE | abi.MAP_ANONYMOUS, -1, 0)
+    start = -(-at // TABLE) * TABLE
+    try:
+        negotiate(fd, NEEDED)
+        uffd.register(fd, start, TABLE)
+        return list(Pagemap(pagemap).written(start, start + TABLE, reset=False)) == [(start, start + TABLE)]
+    finally:
+        os.close(fd)
+        os.close(pagemap)
+        abi.syscall(abi.MUNMAP, at, 2 * TABLE)

@@ -2,14 +2,12 @@
 
 import ctypes
 import os
-import secrets
-from contextlib import suppress
 from typing import Self
 
 from .errors import SnapshotError
 from .image import load
 from .layout import BLOCK
-from .snapshot import Frozen, Stats
+from .snapshot import Stats, into_file, remove
 
 
 class Series:
@@ -21,19 +19,9 @@ class Series:
 
     def __init__(self, things: tuple[object, ...], path: str | os.PathLike[str], compress: str | None) -> None:
         self.path = os.path.abspath(os.fspath(path))
-        directory, name = os.path.split(self.path)
-        self._temporary = os.path.join(directory, f".{name}.{secrets.token_hex(4)}.part")
         self.takes = 0
         self._busy = self._closed = False
-        file = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        try:
-            job = {"do": "series", "temporary": self._temporary, "final": self.path, "pack": compress}
-            self._frozen = Frozen(things, job, (file,))
-        except BaseException:
-            self._remove()
-            raise
-        finally:
-            os.close(file)
+        self._frozen, self._temporary = into_file("series", things, self.path, compress)
 
     @property
     def stats(self) -> Stats:
@@ -97,11 +85,7 @@ class Series:
     def _end(self, reuse: bool) -> None:
         self._closed, self._busy = True, False
         self._frozen.end(reuse)
-        self._remove()
-
-    def _remove(self) -> None:
-        with suppress(FileNotFoundError):
-            os.unlink(self._temporary)
+        remove(self._temporary)
 
     def __enter__(self) -> Self:
         return self

@@ -113,6 +113,29 @@ class Frozen:
             export.release()
 
 
+def into_file(do: str, things: tuple[object, ...], final: str, compress: str | None) -> tuple[Frozen, str]:
+    """Freeze buffers for a job of the copier that ends in the file `final`: what is frozen, and the name of the file until then.
+
+    OSError if there can be no file beside it.
+    """
+    directory, name = os.path.split(final)
+    temporary = os.path.join(directory, f".{name}.{secrets.token_hex(4)}.part")
+    file = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        return Frozen(things, {"do": do, "temporary": temporary, "final": final, "pack": compress}, (file,)), temporary
+    except BaseException:
+        remove(temporary)
+        raise
+    finally:
+        os.close(file)
+
+
+def remove(path: str) -> None:
+    """There is no such file."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+
+
 class Snapshot:
     """An image of the buffers on its way into a file. It is the state when this was made; the program may write on.
 
@@ -122,17 +145,7 @@ class Snapshot:
     def __init__(self, things: tuple[object, ...], to: str | os.PathLike[str], compress: str | None) -> None:
         self.path = os.path.abspath(os.fspath(to))
         self._done = False
-        directory, name = os.path.split(self.path)
-        self._temporary = os.path.join(directory, f".{name}.{secrets.token_hex(4)}.part")
-        file = os.open(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        try:
-            job = {"do": "to_file", "temporary": self._temporary, "final": self.path, "pack": compress}
-            self._frozen = Frozen(things, job, (file,))
-        except BaseException:
-            self._remove()
-            raise
-        finally:
-            os.close(file)
+        self._frozen, self._temporary = into_file("to_file", things, self.path, compress)
 
     @property
     def stats(self) -> Stats:
@@ -158,11 +171,7 @@ class Snapshot:
         """Give the image up: no file appears. Does nothing after `wait`."""
         if not self._done and not self._frozen.foreign:
             self._frozen.end(reuse=False)
-            self._remove()
-
-    def _remove(self) -> None:
-        with suppress(FileNotFoundError):
-            os.unlink(self._temporary)
+            remove(self._temporary)
 
     def __enter__(self) -> Self:
         return self

@@ -56,7 +56,9 @@ class Tracker:
         return found
 
     def _written(self, start: int, end: int, reset: bool) -> list[Range]:
-        """The pages without protection. Not every kernel reports those of an empty page table as written, so they are looked for, too."""
+        """The pages without protection. Where the kernel does not report those of an empty page table, they are looked for, too."""
+        if features.measured().holes:
+            return list(self._scan.written(start, end, reset))
         written = list(self._scan.written(start, end, reset=True)) if reset else []
         rest = list(self._scan.unprotected(start, end))
         if reset:

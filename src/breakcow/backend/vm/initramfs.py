@@ -20,7 +20,7 @@ from breakcow.backend.vm.cpio import Entry
 
 _HERE = Path(__file__).parent
 _BREAKCOW = Path(__file__).parents[2]
-_STDLIB = f"usr/{sys.platlibdir}/python{sys.version_info.major}.{sys.version_info.minor}"
+STDLIB = f"usr/{sys.platlibdir}/python{sys.version_info.major}.{sys.version_info.minor}"
 _INIT = "#!/usr/bin/python -IS\nimport guest\nguest.main({agent!r})\n"
 _LISTING = """
 import importlib, json, os, pkgutil, sys
@@ -67,7 +67,7 @@ def _key(agent: str, root: Path) -> str:
     own = [_HERE / name for name in ("guest.py", "initramfs.py", "cpio.py", "elf.py")]
     sources = sorted(root.joinpath(*agent.split(".")[:-1]).glob("*.py")) if "." in agent else [root / f"{agent}.py"]
     digest = hashlib.sha256(f"{sys.version} {agent}".encode())
-    for path in [*own, *sorted(_BREAKCOW.glob("agent/*.py")), *sources]:
+    for path in [*own, *sorted(_BREAKCOW.glob("agent/*.py")), *sorted(_BREAKCOW.glob("snapshots/*.py")), *sources]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     for path in (Path(sys.executable).resolve(), Path(os.__file__)):
         digest.update(f"{path} {path.stat().st_mtime_ns}\n".encode())
@@ -110,13 +110,13 @@ def _modules(modules: dict[str, str], packages: list[str]) -> list[Entry]:
     """Every module at its place in the standard library's folder."""
     entries = []
     for name, file in sorted(modules.items()):
-        place = f"{_STDLIB}/{name.replace('.', '/')}" + ("/__init__" if name in packages else "")
+        place = f"{STDLIB}/{name.replace('.', '/')}" + ("/__init__" if name in packages else "")
         if file.endswith(".py"):
             code = compile(Path(file).read_bytes(), place + ".py", "exec", dont_inherit=True)
             header = importlib.util.MAGIC_NUMBER + bytes(12)
             entries.append(Entry(place + ".pyc", stat.S_IFREG | 0o644, header + marshal.dumps(code)))
         elif ".so" in file:
             entries.append(
-                Entry(f"{_STDLIB}/lib-dynload/{Path(file).name}", stat.S_IFREG | 0o755, elf.loaded_part(Path(file).read_bytes()))
+                Entry(f"{STDLIB}/lib-dynload/{Path(file).name}", stat.S_IFREG | 0o755, elf.loaded_part(Path(file).read_bytes()))
             )
     return entries
