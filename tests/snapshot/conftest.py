@@ -11,6 +11,9 @@ def copied_in(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     if request.param == "compiled" and compiled.path() is None:
         pytest.skip("copying.c cannot be compiled here: apt install gcc libc6-dev")
     monkeypatch.setenv(compiled.SWITCH, "1" if request.param == "compiled" else "0")
+    for known in (compiled.path, compiled.found, compiled._multiplying):
+        known.cache_clear()
+    request.addfinalizer(lambda: [known.cache_clear() for known in (compiled.path, compiled.found, compiled._multiplying)])
     while link._idle:
         link._idle.pop().close()
     return str(request.param)

@@ -111,7 +111,7 @@ class Writer(threading.Thread):
             part = slice(start + (self.remainder - start) % self.writers, end, self.writers)
             if what == "gone":
                 kept = expected[part].copy()
-            expected[part] = {"gone": 0, "back": kept, "store": value}[what]
+            expected[part] = kept if what == "back" else 0 if what == "gone" else value
         expected[cells] = values
         return kept
 

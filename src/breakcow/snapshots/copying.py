@@ -19,9 +19,8 @@ from .layout import BLOCK
 from .pagemap import Pagemap, Range
 
 HUGE = 1 << 21
-PIECE = 1 << 18  # bytes: with pieces of 64 KiB there are four times as many faults, and each is not even half as long
 MESSAGES = 64  # that are read at once
-SLOTS = 4  # pieces that are copied and not saved yet, at most: whoever waits is served first
+SLOTS = 16  # pieces that are copied and not saved yet, at most: whoever waits is served first
 PENDING, COPIED = 0, 1
 PAGEFAULT = 0x12  # UFFD_EVENT_PAGEFAULT
 MESSAGE = struct.Struct("<B7xQQQ")
@@ -72,7 +71,7 @@ class Copying:
         self.scan = Pagemap(memory.pagemap)
         self.state = bytearray(len(plan.starts))
         self.next = 0  # the first piece that may be pending
-        self._slots = [memoryview(bytearray(PIECE)) for _ in range(SLOTS)]
+        self._slots = [memoryview(bytearray(BLOCK)) for _ in range(SLOTS)]
         self._huge_slot = memoryview(bytearray(0))
         self._taken: deque[tuple[int, memoryview, memoryview]] = deque()  # address, what was there, the slot that holds it
         self._message = bytearray(32 * MESSAGES)
@@ -181,12 +180,12 @@ class Copying:
 
     def _slot(self, size: int) -> memoryview:
         """Room for a piece: what was copied first is saved if there is none."""
-        if size > PIECE and not len(self._huge_slot):
+        if size > BLOCK and not len(self._huge_slot):
             self._huge_slot = memoryview(bytearray(HUGE))
             self._slots.append(self._huge_slot)
         while True:
             for number, slot in enumerate(self._slots):
-                if (len(slot) == HUGE) == (size > PIECE):
+                if (len(slot) == HUGE) == (size > BLOCK):
                     return self._slots.pop(number)
             self._save_one()
 

@@ -18,7 +18,7 @@ from breakcow.agent.abi import PAGE
 
 from . import compiled
 from .compiled import Compiled
-from .copying import HUGE, PIECE, Copying, Memory, Plan, Save, Tally, writeprotect
+from .copying import HUGE, Copying, Memory, Plan, Save, Tally, writeprotect
 from .errors import SnapshotError
 from .layout import blocks
 from .pagemap import Pagemap, Range
@@ -82,15 +82,15 @@ class Cut:
             _demand(abi.errno_name(error.errno), "write-protected", start, end)
 
     def divide(self) -> None:
-        """Say in which pieces it is copied, and begin to answer faults. A huge page is one, so that it stays one; the rest by 256 KiB."""
+        """Say in which pieces it is copied, and begin to answer faults. A huge page is one, so that it stays one; the rest by 64 KiB."""
         self.starts, self.ends = [], []
         for start, end in sorted(self.changed):
             at = start
             for first, last in self._huge(start, end):
-                self._pieces(blocks([(at, first)], PIECE))
+                self._pieces(blocks([(at, first)]))
                 self._pieces((address, address + HUGE) for address in range(first, last, HUGE))
                 at = last
-            self._pieces(blocks([(at, end)], PIECE))
+            self._pieces(blocks([(at, end)]))
         self._copying = compiled.copying(self.memory, Plan(self.ranges, self.starts, self.ends, self.keep), self.save, self.tally)
 
     @property

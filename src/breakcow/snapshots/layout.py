@@ -25,10 +25,10 @@ ENTRY = struct.Struct("<QII")  # position in the file, bytes there, CRC-32 of th
 PACKED = 1 << 0  # flag: each block is stored for itself, by zstd where that helps; else at its place, and holes are holes
 
 
-def blocks(ranges: Sequence[Range], size: int = BLOCK) -> Iterator[Range]:
-    """The blocks of the ranges, in order, as addresses; or what lies between two multiples of `size`."""
+def blocks(ranges: Sequence[Range]) -> Iterator[Range]:
+    """The blocks of the ranges, in order, as addresses."""
     for start, end in ranges:
-        edges = [start, *range((start // size + 1) * size, end, size), end]
+        edges = [start, *range((start // BLOCK + 1) * BLOCK, end, BLOCK), end]
         if start < end:
             yield from pairwise(edges)
 

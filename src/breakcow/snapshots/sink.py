@@ -1,11 +1,11 @@
 """Where the pieces of an image go: into a record of a file."""
 
 import os
-import zlib
 from collections.abc import Callable, Sequence
 
 from breakcow.agent.abi import PAGE
 
+from . import compiled
 from .layout import BLOCK, Draft
 from .pagemap import Range
 
@@ -54,7 +54,7 @@ class Sink:
                 view[first:last] = bytes(last - first)
 
     def _block(self, address: int, view: memoryview) -> None:
-        crc = zlib.crc32(view)
+        crc = compiled.crc32(view)
         runs = _written(view)
         used = sum(end - start for start, end in runs)
         self.holes += (len(view) - used) // PAGE
