@@ -14,10 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from breakcow.snapshots import api, compiled, copier, image, link
-from breakcow.snapshots.errors import SnapshotError
+from breakcow.snapshots.errors import SnapshotError, UntrustedKernelError
 
 STRIDE = 40503  # prime to the number of cells
 PATH = "/tmp/image"
+UNTRUSTED = "this kernel is refused"
 assert copier  # the modules of the process that copies have to be in the guest, too
 
 
@@ -105,6 +106,8 @@ def take(kind: str) -> tuple[int, str]:
     try:
         found = list(way(memory))
         return found.count(""), next(filter(None, found), "")
+    except UntrustedKernelError as error:
+        return 0, f"{UNTRUSTED}: {error}"
     except SnapshotError as error:
         return 0, f"refused: {error}"
     finally:
@@ -117,8 +120,7 @@ def take(kind: str) -> tuple[int, str]:
 def _in_c() -> bool:
     """Copying is done in C now."""
     try:
-        with api.snapshot(bytearray(1), to=PATH) as snapshot:
-            return snapshot.stats.compiled
+        return api.snapshot(bytearray(1), to=PATH).wait().compiled
     except SnapshotError:
         return False
 

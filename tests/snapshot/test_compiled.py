@@ -33,5 +33,5 @@ def test_it_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with caplog.at_level(logging.INFO, "breakcow"):
         made = compiled.path.__wrapped__()
-        assert made == compiled.path.__wrapped__() and made.is_relative_to(tmp_path)
+        assert made and made == compiled.path.__wrapped__() and made.is_relative_to(tmp_path)
     assert caplog.text.count("compiled copying.c with cc") == 1
