@@ -86,7 +86,7 @@ class Observer:
 
     def shared_with_others(self) -> bool:
         """Whether a page of the last observation is mapped more often than by those observed."""
-        if self.regions or not self.bits.mapcount:
+        if self.offsets or not self.bits.mapcount:
             return False
         ours = Counter(self.before.values())
         return any(frame.mapcount > ours[pfn] for pfn, frame in self.frames.items() if frame.number >= 0)
