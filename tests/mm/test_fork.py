@@ -236,3 +236,12 @@ def test_vmas_of_a_child_that_a_registration_kept_apart_stay_apart() -> None:
     machine.do("read", 0, p=1)
     machine.do("fork", c=2, p=1)
     assert (machine.pte(0, p=2).present, machine.pte(1, p=2).present) == (0, 1)
+
+
+def test_a_registered_vma_that_is_not_copied_is_no_event() -> None:
+    """Found by conform on 6.18: dup_mmap() goes on to the next vma before dup_userfaultfd()."""
+    machine = Machine("6.12", 2).protected(0, 1, features=UFFD_FEATURE_EVENT_FORK)
+    machine.do("dontfork", 0)
+    machine.do("fork", c=1)
+    assert not machine.events()
+    assert not machine.s.proc[1].uffd

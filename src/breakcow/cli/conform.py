@@ -144,6 +144,7 @@ def _tours(kernel: "Kernel", name: str, profile: "Profile", pages: int, depth: i
         programs=covered.programs,
         steps=covered.steps,
         disturbed=covered.disturbed,
+        inferred=covered.inferred,
         differences=tuple(found),
         seconds=round(time.monotonic() - start, 3),
     )
@@ -154,8 +155,8 @@ def _said(finding: "Finding") -> str:
     from breakcow.litmus import to_text
 
     d = finding.difference
-    said = f"step {d.step}: the model allows {d.field} {d.expected}, observed {d.observed} {d.process} {d.page}" if d else ""
-    return f"{to_text(finding.test)}\n{finding.origin}: {said.rstrip() or 'differed once and not again'}"
+    said = f"step {d.step}: the model allows {d.field} {d.expected}, observed {d.observed} {d.process} {d.page}".rstrip()
+    return f"{to_text(finding.test)}\n{finding.origin}: {said}{'' if finding.again else ', once and not again'}"
 
 
 class _Progress:

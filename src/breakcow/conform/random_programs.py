@@ -23,12 +23,13 @@ PATIENCE = 0.5  # seconds that other processes are given to be done with their m
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """origin: which program, as "seed 7". test: the shortest that still differs. difference: what it shows; None if only the whole
-    program did, once."""
+    """origin: which program, as "seed 7". test: the shortest that still differed. difference: what it showed then. again: it shows it once
+    more."""
 
     origin: str
     test: Test
-    difference: Difference | None
+    difference: Difference
+    again: bool
 
 
 @dataclass
@@ -60,8 +61,8 @@ def conform(kernel: Kernel, model: ModelBackend, seeds: range, tally: Tally, pro
         tally.programs += 1
         tally.steps += len(seen)
         tally.promises.update({one.promise for one in broken(flat, seen)})
-        if model.check(flat, seen):
-            yield smallest(kernel, model, f"seed {seed}", test)
+        if difference := model.check(flat, seen):
+            yield smallest(kernel, model, Finding(f"seed {seed}", test, difference, False))
         progress()
 
 
@@ -75,14 +76,19 @@ def undisturbed(kernel: Kernel, flat: Program) -> tuple[Observation, ...] | None
     return None
 
 
-def smallest(kernel: Kernel, model: ModelBackend, origin: str, test: Test) -> Finding:
-    """The difference that `test` showed, shrunk if it shows again."""
+def smallest(kernel: Kernel, model: ModelBackend, found: Finding) -> Finding:
+    """What was found, shrunk as long as it shows."""
+    differences = {to_text(found.test): found.difference}
 
-    def differs(candidate: Test) -> Difference | None:
+    def differs(candidate: Test) -> bool:
         flat = program(candidate)
         seen = undisturbed(kernel, flat)
-        return model.check(flat, seen) if seen else None
+        difference = model.check(flat, seen) if seen else None
+        if difference:
+            differences[to_text(candidate)] = difference
+        return difference is not None
 
-    shrunk = shrink(test, lambda candidate: differs(candidate) is not None)
-    (shrunk,) = parse(to_text(shrunk))
-    return Finding(origin, shrunk, differs(shrunk))
+    shrunk = shrink(found.test, differs)
+    again = differs(shrunk)
+    (read,) = parse(to_text(shrunk))
+    return Finding(found.origin, read, differences[to_text(shrunk)], again)

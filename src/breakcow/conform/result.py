@@ -13,7 +13,8 @@ class Result(msgspec.Struct, frozen=True):
     kind: "tours" or "random". on, release, profile: the kernel. bound: in words. shards: which of how many it was, each as "1/3".
     transitions: dealt to the programs that ran; confirmed: of these, in programs on which model and kernel agree (tours only).
     seeds: first and last of each stretch (random only). skipped: programs not for this kernel. disturbed: programs that could not
-    be judged, because KSM merged memory of other processes too. promises: broken promise -> programs.
+    be judged, because KSM merged memory of other processes too. inferred: pages of
+    which programs told at their end whether they are exclusive (tours only). promises: broken promise -> programs.
     differences: each program that differs, as text with what it shows. seconds: of wall time, added up.
     """
 
@@ -33,6 +34,7 @@ class Result(msgspec.Struct, frozen=True):
     differences: tuple[str, ...] = ()
     seconds: float = 0.0
     disturbed: int = 0
+    inferred: int = 0
 
     @property
     def share(self) -> float:
@@ -83,4 +85,4 @@ def _add(a: Result, b: Result) -> Result:
     )
 
 
-SUMS = ("transitions", "confirmed", "programs", "steps", "skipped", "seconds", "disturbed")
+SUMS = ("transitions", "confirmed", "programs", "steps", "skipped", "seconds", "disturbed", "inferred")

@@ -1,10 +1,11 @@
 """Every transition of a bound on a real kernel: what the specification says it does, and what it did."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from breakcow.backend.measure import Kernel
 from breakcow.backend.model import ModelBackend
+from breakcow.backend.observation import Observation
 from breakcow.conform.prologues import PROLOGUES, prologue
 from breakcow.conform.random_programs import Finding, smallest, undisturbed
 from breakcow.conform.tour import tours
@@ -29,13 +30,14 @@ class Tour:
 class Covered:
     """transitions: of the bound, of all programs dealt out. confirmed: taken by programs that the kernel ran as the specification says.
     programs, steps: run so far. disturbed: programs that memory of other processes kept from being what they say: nothing is confirmed.
-    """
+    inferred: pages of last states of which a read pin told whether they are exclusive, as the specification says."""
 
     transitions: int = 0
     confirmed: int = 0
     programs: int = 0
     steps: int = 0
     disturbed: int = 0
+    inferred: int = 0
 
 
 def plan(profile: Profile, bound: Bound) -> Iterator[Tour]:
@@ -67,9 +69,10 @@ def run(
         difference = model.check(tour.program, seen)
         if difference is None:
             covered.confirmed += tour.new
+            covered.inferred += _pinned(tour, seen) if model.profile.gup_unshare else 0
         else:
             strayed = replace(tour.program, actions=tour.program.actions[: difference.step + 1])
-            yield smallest(kernel, model, f"tour {number}", as_test(strayed))
+            yield smallest(kernel, model, Finding(f"tour {number}", as_test(strayed), difference, False))
         progress()
 
 
@@ -77,8 +80,27 @@ def _program(found: Graph, steps: list[int]) -> Program:
     """The prologue and the steps of a walk, as backends take them."""
     operations = [*found.prologue, *(found.operations[index] for index in steps)]
     names = {one.process for one in operations} | {one.argument for one in operations if VERBS[one.verb].name in BIRTHS}
-    actions = tuple(_action(one, number) for number, one in enumerate(operations))
-    return Program(PROCESSES[: max(names) + 1], PAGES[: found.bound.pages], found.bound.areas, actions)
+    actions = [_action(one, number) for number, one in enumerate(operations)]
+    processes, pages = PROCESSES[: max(names) + 1], PAGES[: found.bound.pages]
+    there = {"A"} | {PROCESSES[one.argument] for one in actions if one.verb in BIRTHS}
+    living = sorted(there - {one.process for one in actions if one.verb == "exit"})
+    return Program(processes, pages, found.bound.areas, (*actions, *_inference(living, len(pages), len(actions))))
+
+
+def _inference(processes: Sequence[str], pages: int, number: int) -> Iterator[Action]:
+    """A read pin of every page by every process that is there: since 5.19 a page that is not exclusive is copied for it, and one that is
+    stays, so that the last state is held to the kernel with a bit that no file shows (gup_must_unshare())."""
+    for process in processes:
+        for page in range(pages):
+            yield Action(process, "process_vm_readv", page, 1, 0, number)
+            number += 1
+
+
+def _pinned(tour: Tour, seen: tuple[Observation, ...]) -> int:
+    """How many pages the read pins of the end met."""
+    pins = next(number for number, one in enumerate(reversed(tour.program.actions)) if one.verb != "process_vm_readv")
+    processes = {name: one for name, one in seen[-pins - 1].processes.items() if one.state == "running"}
+    return sum(page.state == "page" for one in processes.values() for page in one.pages.values())
 
 
 def _action(one: Operation, number: int) -> Action:

@@ -80,7 +80,8 @@ def dup_userfaultfd(s: State, p: int, c: int) -> None:
     """dup_userfaultfd(), fs/userfaultfd.c: the child's registered vmas get a context of their own."""
     registered = 0
     for w in range(s.vma.shape[1]):
-        registered |= s.vma[p, w].registered
+        if not s.vma[p, w].dontcopy:
+            registered |= s.vma[p, w].registered
     if not registered:
         return
     s.proc[c].uffd = 1

@@ -34,6 +34,7 @@ def words(one: Result) -> str:
     lines = [f"{one.on} ({one.release}), profile {one.profile}: {one.bound}"]
     if one.kind == "tours":
         lines.append(f"  {one.confirmed} of {one.transitions} transitions confirmed, {one.share:.2f} %")
+        lines.append(f"  {one.inferred} pages told by a read pin whether they are exclusive")
     lines.append(f"  {one.programs} programs, {one.steps} steps, {one.skipped} not for this kernel, {rate}")
     if one.disturbed:
         lines.append(f"  {one.disturbed} programs not judged: memory of other processes is mergeable too, and spoilt them")
