@@ -5,18 +5,18 @@ pages that were written (or lost their protection in any other way) are found wi
 protecting ioctl of a cut was protected since it was copied: it is what it was.
 """
 
+import functools
 import os
 import select
 import threading
 import time
 from collections.abc import Callable, Sequence
 
+from . import features
 from .copying import Memory, Save
 from .cut import Cut
-from .errors import LostError, SnapshotError
+from .errors import LostError
 from .pagemap import Range
-
-ROUNDS = 100  # that a cut is tried while pages go on losing their protection
 
 
 class Increments(Cut):
@@ -26,42 +26,34 @@ class Increments(Cut):
 
     def __init__(self, memory: Memory, ranges: Sequence[Range], save: Save) -> None:
         super().__init__(memory, ranges, save)
+        self._holes = features.measured().holes  # the quicker scan tells everything
         self._owed: list[Range] = []  # frozen by a cut that was lost before all of it was saved
 
     def freeze(self) -> None:
         """Protect all that was written since the cut before; the image is the memory at the return of this. Answers no fault.
 
-        Every cut begins with `stop`, and ends with `divide`, which proves that the rest was protected indeed.
+        Every cut begins with `stop`, and is one only when `prove` has found nothing wrong, before `divide`.
         """
         begin = time.perf_counter()
-        changed: list[Range] = []
-        for _ in range(ROUNDS):
-            found = [each for start, end in self.ranges for each in self.scan.written(start, end, reset=False)]
-            if not found:
-                break
-            for start, end in found:
-                self.protect(start, end)
-            changed += found
-        else:
-            raise SnapshotError(
-                "the memory loses its write-protection as fast as it gets it: it is discarded, moved or merged all the time"
-            )
+        changed = [each for start, end in self.ranges for each in self.scan.written(start, end, reset=False)]
+        for start, end in changed:
+            self.protect(start, end)
         self.tally.freeze = time.perf_counter() - begin
         owed = [(max(a, start), min(b, end)) for a, b in self._owed for start, end in self.ranges if a < end and start < b]
         self.changed = self._owed = joined(changed + owed)
 
-    def divide(self) -> None:
-        """Prove that what is not to be copied was protected at the cut, for it still is; then as any cut. LostError if it is not.
-
-        Some kernels do not report an empty page table as written, so that `freeze` may not have found what was discarded.
-        """
-        lost = [found for start, end in self.ranges for found in self.scan.unprotected(start, end)]
+    def prove(self) -> None:
+        """See that everything was protected at the return of `freeze`, for it still is. LostError if it is not."""
+        look = functools.partial(self.scan.written, reset=False) if self._holes else self.scan.unprotected
+        lost = [found for start, end in self.ranges for found in look(start, end)]
         if lost:
             self._owed = joined(self._owed + lost)
             for start, end in lost:
                 self.protect(start, end)
-            raise LostError(f"the memory from {lost[0][0]:#x} to {lost[0][1]:#x} was discarded or moved since the last image")
-        super().divide()
+            raise LostError(
+                f"the memory from {lost[0][0]:#x} to {lost[0][1]:#x} lost its write-protection while the image was taken: it was discarded "
+                "(MADV_DONTNEED), moved, mapped anew, or merged by KSM"
+            )
 
     def saved(self) -> None:
         """Everything that `changed` is safe: the next cut need not copy it again."""

@@ -112,6 +112,7 @@ def series(program: socket.socket, request: dict[str, Any], fds: list[int]) -> N
             cut.stop()
             cut.freeze()
             wire.send(program, {"frozen": vars(cut.tally)})
+            cut.prove()
             cut.divide()
             draft = Draft(layout.aligned(end), cut.changed, request["said"] | {"whole": request["ranges"]}, bool(request["pack"]))
             sink = Sink(file, draft, request["strangers"], packer(request["pack"]))

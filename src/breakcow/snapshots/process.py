@@ -94,6 +94,7 @@ class Process:
             cut.stop()
             cut.register()
             cut.freeze()
+            cut.prove()
             still = [(start, os.pread(self.mem, end - start, start)) for start, end in layout.blocks(self.extent.still)]
             self.pause = time.perf_counter() - begin
         cut.divide()

@@ -116,7 +116,5 @@ def _modules(modules: dict[str, str], packages: list[str]) -> list[Entry]:
             header = importlib.util.MAGIC_NUMBER + bytes(12)
             entries.append(Entry(place + ".pyc", stat.S_IFREG | 0o644, header + marshal.dumps(code)))
         elif ".so" in file:
-            entries.append(
-                Entry(f"{STDLIB}/lib-dynload/{Path(file).name}", stat.S_IFREG | 0o755, elf.loaded_part(Path(file).read_bytes()))
-            )
+            entries.append(Entry(f"{STDLIB}/lib-dynload/{Path(file).name}", stat.S_IFREG | 0o755, elf.loaded_part(Path(file).read_bytes())))
     return entries
