@@ -51,6 +51,10 @@ def _fragments(test: Test) -> set[str]:
     held = {step.verb for step in made if step.process in exits}
     found |= {end for verb, end in LEAVES.items() if verb in held}
     words = litmus.requirements(test)
+    if len(test.huge) < len(test.memory):
+        found.add("map_pages")
+    if test.huge:  # a huge page has its page table with it
+        found = found - {"keep_page_table"} | ({"fill"} if "ksm" in words else set())
     return found | {NEEDS[word][0] for word in words if word in NEEDS} | ({"ksm"} if "ksm" in words else set())
 
 

@@ -15,6 +15,7 @@ NEEDS = {  # requirement -> the fragment that skips where it lacks, and its call
     "uffd-wp-bit": ("need_uffd_wp_bit", "need_uffd_wp_bit();"),
     "swap": ("need_swap", "need_swap();"),
     "smart-scan": ("need_file", 'need_file("/sys/kernel/mm/ksm/smart_scan");'),
+    "thp": ("huge_pages", "need_thp();"),
     "ksm-zero-pages": ("need_file", 'need_file("/sys/kernel/mm/ksm/ksm_zero_pages");'),
 }
 ELSEWHERE = (  # requirements whose lack shows when they are used: in birth(), start_ksm(), or in the first step that does
@@ -37,7 +38,7 @@ def main(test: Test, program: Program, chosen: set[str]) -> str:
     lines = ["begin();", *_asked(test, chosen), *(["birth();"] if "many" in chosen else [])]
     if "ksm" in chosen:
         lines += ["start_ksm();", *(text for fragment, text in START.items() if fragment in chosen)]
-    lines += [line for pages in test.memory for line in ["", f'step("memory {" ".join(pages)}");', _mapped(pages)]]
+    lines += [line for number in range(len(test.memory)) for line in _mapped(test, number)]
     lines += ["keep_page_table();"] if "keep_page_table" in chosen else []
     held: list[str] = []
     checked = claims.checked(test)
@@ -68,9 +69,11 @@ def _asked(test: Test, chosen: set[str]) -> Iterator[str]:
     yield from (text for fragment, text in SHOWS.items() if fragment in chosen)
 
 
-def _mapped(pages: tuple[str, ...]) -> str:
+def _mapped(test: Test, number: int) -> list[str]:
     """A `memory` line."""
-    return f"returns(0, map_pages({pages[0]}, {len(pages)}));"
+    pages = test.memory[number]
+    huge, function = ("huge ", "map_huge") if number in test.huge else ("", "map_pages")
+    return ["", f'step("memory {huge}{" ".join(pages)}");', f"returns(0, {function}({pages[0]}, {len(pages)}));"]
 
 
 def _claimed(test: Test, number: int) -> list[Atom]:

@@ -16,6 +16,7 @@ OF_A_PAGE = {  # claim -> the function that answers it; its fragment has the sam
     "protected": "uffd_wp",
     "soft-dirty": "soft_dirty",
     "event": "event",
+    "huge": "huge",
 }
 OF_A_VALUE = {"content": "holds", "pinned": "pinned", "spliced": "spliced"}
 UNSEEN = ("writable", "dirty", "exclusive")  # no kernel shows these

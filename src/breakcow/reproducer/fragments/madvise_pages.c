@@ -1,5 +1,5 @@
 //needs processes
 static long madvise_pages(int process, int first, int count, int advice)
 {
-	return CALL(process, SYS_madvise, (long)at[process][first], count * PAGE, advice);
+	return CALL(process, SYS_madvise, (long)at[process][first], BYTES(first, count), advice);
 }

@@ -1,5 +1,5 @@
 //needs processes
 static long mprotect_pages(int process, int first, int count, int protection)
 {
-	return CALL(process, SYS_mprotect, (long)at[process][first], count * PAGE, protection);
+	return CALL(process, SYS_mprotect, (long)at[process][first], BYTES(first, count), protection);
 }

@@ -18,7 +18,7 @@ static int reported_step[PAGES];	/* when a scan last reported the page */
 static long pagemap_scan(int process, int first, int count, int flags, int inverted, int mask, int anyof, int report)
 {
 	unsigned long region[PAGES][3], start = (unsigned long)at[process][first];
-	unsigned long scan[12] = { sizeof(scan), flags, start, start + count * PAGE, 0, report ? (unsigned long)region : 0,
+	unsigned long scan[12] = { sizeof(scan), flags, start, start + BYTES(first, count), 0, report ? (unsigned long)region : 0,
 				   report ? PAGES : 0, 0, inverted, mask, anyof, report };
 	char path[32];
 	long found, i;

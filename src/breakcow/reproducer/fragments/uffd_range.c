@@ -2,7 +2,7 @@
 //many look_if_woken
 static struct uffdio_range uffd_range(int process, int first, int count)
 {
-	return (struct uffdio_range){ (unsigned long)at[process][first], count * PAGE };
+	return (struct uffdio_range){ (unsigned long)at[process][first], BYTES(first, count) };
 }
 
 static long uffd_ioctl(int process, unsigned long request, void *argument)
