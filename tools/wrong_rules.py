@@ -34,8 +34,8 @@ RULES = (  # what is wrong, file of mm/, what it says, what it says then
     (
         "mremap keeps the registration",
         "mremap.py",
-        "        vma.registered = 0  # mremap_userfaultfd_prep()\n",
-        "        vma.registered = 1\n",
+        "        s.vma[p, v].registered = 0  # mremap_userfaultfd_prep()\n",
+        "        s.vma[p, v].registered = 1\n",
     ),
     ("MADV_DONTNEED drops nothing", "madvise.py", "            zap_pte(s, p, w)\n", "            pass\n"),
     ("a pinned page is shared by fork", "fork.py", "    if not page_maybe_dma_pinned(s, f):\n", "    if f:\n"),

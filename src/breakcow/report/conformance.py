@@ -24,7 +24,13 @@ Longer programs beyond that bound, each named by its seed: `breakcow conform --s
 
 ## Differences
 
+Each is a kernel that breaks a promise (see [the finds](finds)), or a rule that is not right yet.
+
 {differences}
+
+## Would it notice?
+
+[Ten wrong rules](wrong-rules.md), put into the specification one after the other, are found on the host in seconds.
 """
 
 
