@@ -22,8 +22,9 @@ def ghost(machine: Machine, field: str, p: int = 0) -> list[int]:
 
 @pytest.mark.parametrize("verb", ["write", "copy_to_user", "mem_write", "process_vm_writev"])
 def test_a_store_is_what_the_page_holds_and_dirt(verb: str) -> None:
-    machine = told(Machine(), verb, 1, c=7)
+    machine = told(told(Machine(), "vmsplice", 1), verb, 1, c=7)
     assert (ghost(machine, "value"), ghost(machine, "written"), ghost(machine, "stored")) == ([0, 7, 0], [0, 1, 0], [0, 1, 0])
+    assert ghost(told(Machine(), verb, 1, c=7), "stored") == [0, 0, 0], "there is no pipe to tell from the page"
     machine = told(Machine(), verb, 1, c=7, result=-EINVAL)
     assert (ghost(machine, "value"), ghost(machine, "written")) == ([0, 0, 0], [0, 0, 0])
 

@@ -4,7 +4,7 @@ import pytest
 
 from breakcow.kernel import PROFILES
 from breakcow.mm.ghost import follow
-from breakcow.mm.schema import LAYOUT, RECORDS, Bounds, State, dtype
+from breakcow.mm.schema import LAYOUT, RECORDS, TRANSIENT, Bounds, State, dtype
 from breakcow.mm.step import boot, step
 from mm.machine import Machine, random_program
 
@@ -55,14 +55,24 @@ def test_the_record_type_has_the_same_fields_in_the_same_order(processes: int, p
     np = pytest.importorskip("numpy")
     bounds = Bounds(processes, pages)
     record = np.zeros(1, dtype(bounds))[0]
-    assert record.dtype.names == (*LAYOUT, "padding")
-    assert record.dtype.itemsize % 8 == 0
+    assert record.dtype.names == tuple(LAYOUT)
+    assert record.dtype.itemsize % 8 == record.dtype.fields[TRANSIENT[0]][1] % 8 == 0
+    assert tuple(LAYOUT)[-len(TRANSIENT) :] == TRANSIENT
     for name, (kind, axes) in LAYOUT.items():
         assert record[name].dtype.names == tuple(RECORDS[kind])
         assert record[name].shape == (bounds.shape(axes) if axes else ())
         assert record[name].dtype.itemsize == sum(bits for bits, _ in RECORDS[kind].values()) // 8
     fields = sum(len(RECORDS[kind]) * record[name].size for name, (kind, _) in LAYOUT.items())
     assert fields == len(State(bounds, None).pack())
+
+
+def test_a_record_type_can_leave_fields_out_and_have_others_narrower() -> None:
+    pytest.importorskip("numpy")
+    left_out = dict.fromkeys((("Reference", "pinned"), ("Reference", "spliced"), ("Pte", "swap")), 0)
+    narrow = dtype(Bounds(2, 2), {**left_out, ("Page", "content"): 8})
+    assert "ref" not in narrow.names
+    assert "swap" not in narrow["pte"].base.names
+    assert (narrow["page"].base["content"].itemsize, dtype(Bounds(2, 2))["page"].base["content"].itemsize) == (1, 2)
 
 
 def test_every_field_is_a_signed_integer_of_a_width_that_exists() -> None:

@@ -71,8 +71,9 @@ def test_what_a_step_said_is_forgotten_at_the_next() -> None:
 def test_clearing_a_step_leaves_only_the_choices() -> None:
     machine = Machine()
     step = machine.s.step
-    for field in ("result", "value", "events", "cow_ksm", "warned", "sleeps", "drawn", "choices"):
+    for field in ("result", "value", "cow_ksm", "warned", "sleeps", "drawn", "choices"):
         setattr(step, field, 1)
+    step.events = machine.s.event.shape[0]
     for k in range(machine.s.event.shape[0]):
         machine.s.event[k].kind = machine.s.event[k].process = machine.s.event[k].page = 1
     for p in range(2):

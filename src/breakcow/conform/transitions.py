@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from breakcow.explore import packing
 from breakcow.explore.bound import Bound, Operation
 from breakcow.explore.search import Scratch, Search
 from breakcow.kernel import Profile
+from breakcow.mm.actions import VERB
 
 START = 0  # the number of the first state
 UNKNOWN = -1  # where a transition leads that lies beyond the bound, or that the kernel chooses freely
@@ -20,7 +20,7 @@ class Graph:
     """
 
     def __init__(self, profile: Profile, bound: Bound, prologue: tuple[Operation, ...] = ()) -> None:
-        search = Search(profile, bound, 0, symmetric=False)
+        search = Search(profile, bound, 0, symmetric=False, among=frozenset(VERB))
         self.bound, self.operations, self.prologue = bound, search.operations, prologue
         self.edges: list[dict[int, int]] = []
         self.origin: list[tuple[int, int]] = [(START, UNKNOWN)]
@@ -74,7 +74,7 @@ class _Rows:
     def __init__(self, search: Search, prologue: tuple[Operation, ...]) -> None:
         self.rules = search.rules
         self.scratch = Scratch(search)
-        self.states = np.zeros((1024, packing.words(search.bound.state, search.bound.contents)), np.int64)
+        self.states = np.zeros((1024, search.rules.WORDS), np.int64)
         self.size = 1
         self.first = search.first_state(self.scratch, self.states)
         for one in prologue:
@@ -93,5 +93,5 @@ class _Rows:
         """The state that transition `row` of the last call leads to is a new one."""
         if self.size == len(self.states):
             self.states = np.concatenate([self.states, np.zeros_like(self.states)])
-        self.rules.put_away(self.scratch.work, row + 1, self.states, self.size)
+        self.rules.put_away(self.scratch.work, self.scratch.parents + row, self.states, self.size)
         self.size += 1

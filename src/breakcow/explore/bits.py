@@ -1,6 +1,6 @@
 """Numbers of some bits, one after the other in 64-bit words. Compiled with the rules."""
 
-from breakcow.explore.table import Words
+from breakcow.explore.words import Words
 
 
 def put(out: Words, i: int, at: int, value: int, bits: int) -> int:

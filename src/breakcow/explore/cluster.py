@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import ray
 
-from breakcow.explore import packing
 from breakcow.explore.bound import Bound, Operation
 from breakcow.explore.expand import FINDS, FOUND, LOST, TRANSITIONS
 from breakcow.explore.search import FULLEST, ROOM, Array, Find, Level, NoClusterError, Scratch, Search, SearchError, Tally
@@ -25,8 +24,10 @@ Batch = tuple[Any, Any]  # packed states, and (parent, action, choices, shard of
 class Shard(Search):
     """The part of a search that owns the states of one owner() of `shards`."""
 
-    def __init__(self, number: int, shards: int, profile: Profile, bound: Bound, picked: int, symmetric: bool) -> None:
-        super().__init__(profile, bound, picked, symmetric=symmetric)
+    def __init__(
+        self, number: int, shards: int, profile: Profile, bound: Bound, picked: int, symmetric: bool, among: frozenset[str]
+    ) -> None:
+        super().__init__(profile, bound, picked, symmetric=symmetric, among=among)
         self.number, self.shards = number, shards
         self._sent = np.zeros(SENT, np.int64)
         self._scratch = Scratch(self)
@@ -81,8 +82,7 @@ class Shard(Search):
 
     def _joined(self, batches: list[Batch]) -> Batch:
         """Batches as one."""
-        words = packing.words(self.bound.state, self.bound.contents)
-        nothing = (np.zeros((0, words), np.int64), np.zeros((0, 4), np.int32))
+        nothing = (np.zeros((0, self.rules.WORDS), np.int64), np.zeros((0, 4), np.int32))
         states, origins = zip(nothing, *batches, strict=True)
         return np.concatenate(states), np.concatenate(origins)
 
@@ -144,7 +144,7 @@ class ClusterSearch(Search):
         if processors < self.threads:
             raise NoClusterError(f"--jobs {self.threads} are too many for a Ray cluster of {processors} processors")
         actor: Any = ray.remote(num_cpus=1)(Shard)
-        parts = (self.threads, self.profile, self.bound, self.picked, bool(self.symmetric))
+        parts = (self.threads, self.profile, self.bound, self.picked, bool(self.symmetric), self.among)
         self._shards: list[Any] = [actor.remote(number, *parts) for number in range(self.threads)]
         self.levels = [Level(0)]
 

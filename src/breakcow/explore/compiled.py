@@ -9,14 +9,18 @@ import hashlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from breakcow import mm
 from breakcow.explore import packing
+from breakcow.explore.program import start
+from breakcow.explore.specialise import Constants, Rules, called_by, specialise
 from breakcow.kernel import Profile
 from breakcow.kernel.behaviours import NAMES
 from breakcow.mm import actions
@@ -45,6 +49,7 @@ FILES = (
     *("ksm_scan", "ksm", "madvise", "mremap", "fork", "task_mmu", "ghost", "dispatch", "step", "promises"),
 )
 HERE = Path(__file__).parent
+SHORT = 100  # nodes of the syntax tree of a function
 SEARCH = ("normal", "table", "bits", "expand", "entries")  # files of this folder that are compiled with the rules
 ENTRIES = (  # what is called from outside
     *("run_step", "run_follow", "run_broken", "advance", "start", "leads_to", "put_away", "expand", "move_all", "address", "accept"),
@@ -52,9 +57,14 @@ ENTRIES = (  # what is called from outside
 HEAD = """from numba import from_dtype, int64, njit, void
 
 from breakcow.explore.together import compare_and_swap, rule
-from breakcow.mm.schema import Bounds, dtype
+from breakcow.mm.schema import TRANSIENT, Bounds, dtype
 
-State = from_dtype(dtype({bounds!r}))
+BITS = {bits!r}
+LEFT_OUT = {left_out!r}
+RECORD = dtype({bounds!r}, BITS)
+WORDS = {words}
+PERSISTENT = min(RECORD.fields[name][1] for name in TRANSIENT if name in RECORD.fields) // 8
+State = from_dtype(RECORD)
 Pte, Vma, Ghost = (State.fields[name].type.dtype for name in ("pte", "vma", "ghost"))"""
 
 
@@ -67,24 +77,71 @@ def cache_folder() -> Path:
 TYPES = {"int": "int64", "None": "void", "Words": "int64[:, ::1]", "Row": "int64[::1]", "States": "State[::1]"}
 
 
-def source(profile: Profile, bounds: Bounds, contents: int = 3) -> str:
-    """The generated module: every rule with the behaviours of `profile` written in as constants, for states of one size."""
-    parts = [HEAD.format(bounds=bounds)]
-    parts += [f"{verb.name.upper()} = {number}" for number, verb in enumerate(VERBS)]
-    for file in FILES:
-        parts += list(_dispatch()) if file == "dispatch" else list(_functions(ROOM / f"{file}.py", profile))
-    parts.append(packing.source(bounds, contents))
-    for file in SEARCH:
-        parts += list(_functions(HERE / f"{file}.py", profile))
-    return "\n\n".join(parts) + "\n"
+@dataclass(frozen=True)
+class Part:
+    """The part of the rules that a search needs. operations: verbs that it takes. areas: in which mapping each page is at its start."""
+
+    operations: frozenset[str]
+    areas: tuple[int, ...]
+
+    def bounds(self, processes: int, pages: int) -> Bounds:
+        """The size of its states: only who pins or splices holds frames that are not mapped."""
+        return Bounds(processes, pages, ("pin" in self.operations) + ("vmsplice" in self.operations))
 
 
-def _dispatch() -> Iterator[str]:
-    """dispatch() as a chain of calls, one for each verb of the action table."""
-    lines = ["@rule(int64(State, int64, int64, int64, int64, int64))", "def dispatch(s, verb, p, v, n, c):"]
+def source(profile: Profile, bounds: Bounds, contents: int = 3, part: Part | None = None) -> str:
+    """The generated module: every rule with the behaviours of `profile` written in as constants, for states of one size; or the `part` of
+    them that a search needs, with what is constant in it written in as well."""
+    trees = [ast.parse((ROOM / f"{file}.py").read_text()) if file != "dispatch" else _dispatch(part) for file in FILES]
+    trees += [ast.parse((HERE / f"{file}.py").read_text()) for file in SEARCH]
+    judges = len(FILES) - 1  # promises.py: its constants are for people
+    nodes = [node for number, tree in enumerate(trees) for node in tree.body if number != judges or isinstance(node, ast.FunctionDef)]
+    constants = [_constant(node) for node in nodes if isinstance(node, ast.Assign)]
+    constants = [f"{verb.name.upper()} = {number}" for number, verb in enumerate(VERBS)] + constants
+    functions = {node.name: _Behaviours(profile).visit(node) for node in nodes if isinstance(node, ast.FunctionDef)}
+    left_out: Constants = {}
+    if part:
+        functions, left_out = _specialised(functions, constants, start_values(bounds, profile, part), part)
+    bits = packing.narrow(bounds, contents) | dict.fromkeys(left_out, 0) if part else {}
+    words = packing.words(bounds, contents, left_out)
+    head = HEAD.format(bits=bits, left_out=left_out, bounds=bounds, words=words)
+    calls = Counter(called for name, node in functions.items() if name not in ENTRIES or name == "expand" for called in called_by(node))
+    texts = [ast.unparse(ast.fix_missing_locations(_Plain(calls).visit(node))) for node in functions.values()]
+    return "\n\n".join([head, *constants, *texts, packing.source(bounds, contents, left_out)]) + "\n"
+
+
+def start_values(bounds: Bounds, profile: Profile, part: Part) -> Constants:
+    """The fields that are equal in all cells of the state that a search starts in, and their values."""
+    state = start(bounds, part.areas, profile)
+    values = {}
+    for name, (record, axes) in LAYOUT.items():
+        cells = getattr(state, name).cells if axes else (getattr(state, name),)
+        for field in RECORDS[record]:
+            alike = {getattr(cell, field) for cell in cells}
+            if len(alike) == 1:
+                values[record, field] = alike.pop()
+    return values
+
+
+def _specialised(
+    functions: dict[str, ast.FunctionDef], constants: list[str], start: Constants, part: Part
+) -> tuple[dict[str, ast.FunctionDef], Constants]:
+    """The functions that the search can reach, and what is constant in them."""
+    room: dict[str, Any] = {}
+    exec("\n".join(constants), room)
+    numbers = {name: value for name, value in room.items() if isinstance(value, int)}
+    never = {number for number, verb in enumerate(VERBS) if verb.name not in part.operations}
+    kept, left_out = specialise(Rules(functions, numbers, never), (*ENTRIES, "put", "get"), start)
+    return {name: kept[name] for name in functions if name in kept}, left_out
+
+
+def _dispatch(part: Part | None) -> ast.Module:
+    """dispatch() as a chain of calls, one for each verb of the action table that is taken."""
+    lines = ["def dispatch(s: State, verb: int, p: int, v: int, n: int, c: int) -> int:"]
     for number, verb in enumerate(VERBS):
-        lines += [f"    if verb == {number}:", f"        return {verb.rule.split('.')[1]}(s, p, v, n, c)"]
-    yield "\n".join([*lines, "    return 0"])
+        if not part or verb.name in part.operations:
+            lines += [f"    if verb == {number}:", f"        return {verb.rule.split('.')[1]}(s, p, v, n, c)"]
+    return ast.parse("\n".join([*lines, "    return 0"]))
 
 
 def _signature(node: ast.FunctionDef) -> str:
@@ -94,22 +151,11 @@ def _signature(node: ast.FunctionDef) -> str:
     return f"{TYPES[result]}({', '.join(TYPES.get(word, word) for word in words)})"
 
 
-class _Plain(ast.NodeTransformer):
-    """Strip annotations and docstrings; put constants for `s.kernel.NAME`."""
+class _Behaviours(ast.NodeTransformer):
+    """Put constants for `s.kernel.NAME`."""
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
-        self.generic_visit(node)
-        decorator = "njit(cache=True, nogil=True, _nrt=False)" if node.name in ENTRIES else f"rule({_signature(node)})"
-        node.returns = None
-        for argument in node.args.args:
-            argument.annotation = None
-        if ast.get_docstring(node) is not None:
-            node.body = node.body[1:]
-        node.decorator_list = [ast.parse(decorator, mode="eval").body]
-        return node
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
         self.generic_visit(node)
@@ -118,14 +164,27 @@ class _Plain(ast.NodeTransformer):
         return node
 
 
-def _functions(file: Path, profile: Profile) -> Iterator[str]:
-    """The constants and functions of one file, in order."""
-    tree = ast.parse(file.read_text())
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef):
-            yield ast.unparse(ast.fix_missing_locations(_Plain(profile).visit(node)))
-        elif isinstance(node, ast.Assign) and file.stem != "promises":
-            yield _constant(node)
+class _Plain(ast.NodeTransformer):
+    """Strip annotations and docstrings, and say how Numba is to compile: whole in its caller what is short or called in one place."""
+
+    def __init__(self, calls: Counter[str]) -> None:
+        self.calls = calls
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:
+        self.generic_visit(node)
+        decorator = (
+            "njit(cache=True, nogil=True, _nrt=False)" if node.name in ENTRIES else f"rule({_signature(node)}, {self._inline(node)})"
+        )
+        node.returns = None
+        for argument in node.args.args:
+            argument.annotation = None
+        if ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+        node.decorator_list = [ast.parse(decorator, mode="eval").body]
+        return node
+
+    def _inline(self, node: ast.FunctionDef) -> bool:
+        return self.calls[node.name] == 1 or sum(1 for _ in ast.walk(node)) < SHORT
 
 
 def _constant(node: ast.Assign) -> str:
@@ -136,18 +195,18 @@ def _constant(node: ast.Assign) -> str:
 
 
 @cache
-def load(profile: Profile, bounds: Bounds, contents: int = 3) -> ModuleType:
+def load(profile: Profile, bounds: Bounds, contents: int = 3, part: Part | None = None) -> ModuleType:
     """The compiled module for `profile` and states of `bounds`, generated if it is not in the cache. Raises ValueError as dtype().
 
-    Its ENTRIES are compiled when they are first called: 15 s in all, less than one from the cache.
+    RECORD is the type of its states, WORDS the 64-bit words of a packed one, LEFT_OUT what it knows as constants. Its ENTRIES are compiled
+    when they are first called: 15 s in all, less than one from the cache.
     """
-    text = source(profile, bounds, contents)
-    name = f"mm_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    name = f"mm_{_key(profile, bounds, contents, part)}"
     path = cache_folder() / f"{name}.py"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(f".{os.getpid()}")
-        fresh.write_text(text)
+        fresh.write_text(source(profile, bounds, contents, part))
         fresh.rename(path)
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec and spec.loader
@@ -157,28 +216,39 @@ def load(profile: Profile, bounds: Bounds, contents: int = 3) -> ModuleType:
     return module
 
 
-def is_compiled(profile: Profile, bounds: Bounds, contents: int = 3) -> bool:
+def _key(profile: Profile, bounds: Bounds, contents: int, part: Part | None) -> str:
+    """A name for what a module is made from: all source of the specification and of this folder, and what is asked for."""
+    asked = repr((profile.values, bounds, contents, part and (sorted(part.operations), part.areas)))
+    files = [file.read_bytes() for folder in (ROOM, HERE) for file in sorted(folder.glob("*.py"))]
+    return hashlib.sha256(b"\0".join([asked.encode(), *files])).hexdigest()[:16]
+
+
+def is_compiled(rules: ModuleType) -> bool:
     """Whether the search over this module is in Numba's cache."""
-    path = Path(str(load(profile, bounds, contents).__file__))
+    path = Path(str(rules.__file__))
     return any((path.parent / "__pycache__").glob(f"{path.stem}.expand-*.nbc"))
 
 
 def new_record(bounds: Bounds) -> Any:
-    """An array of one all-zero compiled state."""
+    """An array of one all-zero compiled state of the whole specification."""
     import numpy as np
 
     return np.zeros(1, dtype(bounds))
 
 
-def fill(record: Any, state: State) -> None:
-    """Copy a plain state into a compiled one."""
+def fill(record: Any, state: State, left_out: Mapping[tuple[str, str], int] = MappingProxyType({})) -> None:
+    """Copy a plain state into a compiled one. Raises ValueError if what `left_out` says is constant has another value."""
     for name, (kind, axes) in LAYOUT.items():
+        plain = getattr(state, name)
         for field in RECORDS[kind]:
-            plain = getattr(state, name)
-            if not axes:
-                record[name][field] = getattr(plain, field)
+            values = [getattr(cell, field) for cell in plain.cells] if axes else [getattr(plain, field)]
+            if (kind, field) in left_out:
+                if set(values) != {left_out[kind, field]}:
+                    raise ValueError(f"{kind}.{field} is not {left_out[kind, field]}, as this search was compiled to think")
+            elif axes:
+                record[name][field] = _grid(values, state.bounds.shape(axes))
             else:
-                record[name][field] = _grid([getattr(cell, field) for cell in plain.cells], state.bounds.shape(axes))
+                record[name][field] = values[0]
 
 
 def _grid(values: list[int], shape: tuple[int, ...]) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from breakcow.explore import compiled, packing
+from breakcow.explore import compiled
 from breakcow.explore.bound import Operation, kinds
 from breakcow.explore.program import PAGES, PROCESSES, Taken, memory, start, take
 from breakcow.explore.search import Find, Search, SearchError
@@ -13,7 +13,7 @@ from breakcow.litmus.syntax import Atom, Expect, PageRef, Step, Test
 from breakcow.mm.actions import VERBS
 from breakcow.mm.flags import ZERO_PAGE
 from breakcow.mm.promises import PROMISES, broken, broken_on_page
-from breakcow.mm.schema import State, dtype
+from breakcow.mm.schema import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def counterexample(search: Search, find: Find) -> Counterexample:
 def _replay(search: Search, path: list[tuple[Operation, int]]) -> tuple[tuple[Taken, ...], State]:
     """The steps in names that stay, and the state after the last. A normal state renames contents: each is found by what it leads to."""
     normal = _Normal(search)
-    state = start(search.bound, search.profile)
+    state = start(search.state, search.bound.areas, search.profile)
     steps = []
     for operation, choices in path:
         wanted = normal.after(operation, choices)
@@ -73,12 +73,12 @@ class _Normal:
 
     def __init__(self, search: Search) -> None:
         self.rules, self.symmetric = search.rules, search.symmetric
-        self.work: Any = np.zeros(1, dtype(search.bound.state))
+        self.work: Any = np.zeros(1, search.rules.RECORD)
         self.raw = self.work.view(np.int64).reshape(1, -1)
         self.other: Any = self.work.copy()
         self.other_raw = self.other.view(np.int64).reshape(1, -1)
-        self.packed = np.zeros((1, packing.words(search.bound.state, search.bound.contents)), np.int64)
-        compiled.fill(self.work[0], start(search.bound, search.profile))
+        self.packed = np.zeros((1, search.rules.WORDS), np.int64)
+        compiled.fill(self.work[0], start(search.state, search.bound.areas, search.profile), self.rules.LEFT_OUT)
         self.rules.start(self.work, self.raw, self.packed, self.symmetric)
 
     def after(self, operation: Operation, choices: int) -> int:
@@ -91,7 +91,7 @@ class _Normal:
     def hash_of(self, state: State) -> int:
         """The hash of the normal form of a plain state."""
         self.other.view(np.int8)[:] = 0
-        compiled.fill(self.other[0], state)
+        compiled.fill(self.other[0], state, self.rules.LEFT_OUT)
         return self._hash(self.other, self.other_raw)
 
     def _hash(self, work: Any, raw: Any) -> int:

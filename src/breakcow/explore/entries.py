@@ -3,7 +3,8 @@
 from breakcow.explore.expand import breaches, owner, successors
 from breakcow.explore.normal import normalise
 from breakcow.explore.packing import pack, unpack
-from breakcow.explore.table import Row, States, Words, find_or_insert, hash_row
+from breakcow.explore.table import find_or_insert, hash_row
+from breakcow.explore.words import Row, States, Words
 from breakcow.mm.ghost import follow
 from breakcow.mm.promises import broken
 from breakcow.mm.schema import State
@@ -42,10 +43,10 @@ def start(work: States, raw: Words, out: Words, symmetric: int) -> int:
 
 
 def leads_to(states: Words, i: int, actions: Words, work: States, raw: Words, made: Words, tally: Row, counts: Row) -> int:
-    """Every transition from the packed state in row `i`: (i, action, choices, hash) in rows of `made`, the state it leads to in `work`
-    from 1 on, contents under their own names; how many."""
+    """Every transition from the packed state in row `i`: (i, action, choices, hash) in rows of `made`, the state it leads to in the last
+    rows of `work`, contents under their own names; how many."""
     unpack(work[0], states, i)
-    return successors(work, raw, made, 0, i, actions, 0, 0, made, tally, counts)
+    return successors(work, raw, made, 1, i, actions, 0, 0, made, tally, counts)
 
 
 def put_away(work: States, k: int, out: Words, i: int) -> int:

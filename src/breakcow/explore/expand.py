@@ -5,7 +5,8 @@ A block of successors is made before any of them is looked up, so that the looku
 
 from breakcow.explore.normal import normalise
 from breakcow.explore.packing import pack, unpack
-from breakcow.explore.table import Row, States, Words, find_or_insert, hash_row
+from breakcow.explore.table import copy_row, find_or_insert, hash_row
+from breakcow.explore.words import Row, States, Words
 from breakcow.mm.flags import BUSY, PROCESS_NONE, PROCESS_RUNNING, ZERO_PAGE
 from breakcow.mm.ghost import BREACH_EVENT, BREACH_READ, BREACH_TRAP, follow
 from breakcow.mm.promises import broken, broken_on_page
@@ -46,24 +47,26 @@ def expand(
 
     frontier: packed states, a row each; `base` is the number of row 0. actions: (verb, process, page, pages, argument, content or 0) a row.
     picked: the promises to check, a bit each. symmetric: contents are interchangeable. table: hashes of all states seen, a power of two
-    long. work, raw: scratch states, and the same memory as words. made: scratch, a row for each successor of a block. out, origin: packed
+    long. made: scratch, a row for each successor of a block. work, raw: scratch states, the parents of a block and then its successors, and
+    the same memory as words. out, origin: packed
     new states and (parent, action, choices) of each. finds: (parent, action, choices, promises) of what is broken. tally: finds of each
     (operation, promise, kind). counts: TRANSITIONS and so on, added to. shard, shards: which states `table` is for, see owner(); those of
     others are given out too, but for those in `sent`, hashes given out lately.
     """
     block = made.shape[0]
+    parents = work.shape[0] - block
     i = first
     while i < last and counts[FOUND] + block <= out.shape[0] and counts[FINDS] + block <= finds.shape[0]:
-        k = 0
-        while i < last and k + 2 * actions.shape[0] <= block:
-            unpack(work[0], frontier, i)
-            k = successors(work, raw, made, k, base + i, actions, picked, symmetric, finds, tally, counts)
-            i += 1
+        taken = min(parents, last - i)
+        for j in range(taken):
+            unpack(work[j], frontier, i + j)
+        k = successors(work, raw, made, taken, base + i, actions, picked, symmetric, finds, tally, counts)
         for j in range(k):
             made[j, 4] = table[made[j, 3] & table.shape[0] - 1]  # misses all caches, for all j at once
         for j in range(k):
             if is_new(table, sent, made[j, 3], shard, shards):
-                keep(work[j + 1], made, j, actions, picked, out, origin, finds, tally, counts)
+                keep(work[parents + j], made, j, actions, picked, out, origin, finds, tally, counts)
+        i += taken
     return i
 
 
@@ -87,8 +90,8 @@ def successors(
     work: States,
     raw: Words,
     made: Words,
-    k: int,
-    parent: int,
+    taken: int,
+    first: int,
     actions: Words,
     picked: int,
     symmetric: int,
@@ -96,41 +99,49 @@ def successors(
     tally: Row,
     counts: Row,
 ) -> int:
-    """Every successor of the state in `work[0]`, from row `k` of `made` on; the next free row."""
-    s = work[0]
-    highest = highest_content(s) if symmetric else 255
+    """Every successor of the first `taken` states in `work`, numbered from `first` on; how many rows of `made` they fill.
+
+    One operation is tried on all states before the next is: what it does is the same from state to state, so that the processor guesses
+    right which way the rules will go.
+    """
+    parents = work.shape[0] - made.shape[0]
+    k = 0
     for a in range(actions.shape[0]):
         verb, p, v, n, c = actions[a, 0], actions[a, 1], actions[a, 2], actions[a, 3], actions[a, 4]
-        if (
-            not may_act(s, verb, p, c)
-            or actions[a, 5] > highest + 1
-            or not in_one_piece(s, p, v, n)
-            or ((verb == FORK or verb == SPAWN) and not next_process(s, c))
-        ):
-            continue
-        choices = 0
-        while choices >= 0 and k < made.shape[0]:
-            for word in range(raw.shape[1]):
-                raw[k + 1, word] = raw[0, word]
-            t = work[k + 1]
-            t.step.choices = choices
-            step(t, verb, p, v, n, c)
-            if t.step.result == BUSY:
-                break
-            following = next_choices(choices, t.step.drawn)
-            follow(t, verb, p, v, n, c)
-            counts[TRANSITIONS] += 1
-            bits = breaches(t) & picked
-            made[k, 0] = parent
-            made[k, 1] = a
-            made[k, 2] = choices
-            if bits:
-                note(t, made, k, bits, verb, finds, tally, counts)
-            else:
-                normalise(t, symmetric)
-                made[k, 3] = hash_row(raw, k + 1)
-                k += 1
-            choices = following
+        for i in range(taken):
+            s = work[i]
+            if (
+                not may_act(s, verb, p, c)
+                or (symmetric and actions[a, 5] > highest_content(s) + 1)
+                or not in_one_piece(s, p, v, n)
+                or ((verb == FORK or verb == SPAWN) and not next_process(s, c))
+            ):
+                continue
+            choices = 0
+            while choices >= 0:
+                if k == made.shape[0]:
+                    counts[LOST] += 1
+                    return k
+                copy_row(raw, i, parents + k)
+                t = work[parents + k]
+                t.step.choices = choices
+                step(t, verb, p, v, n, c)
+                if t.step.result == BUSY:
+                    break
+                following = next_choices(choices, t.step.drawn)
+                follow(t, verb, p, v, n, c)
+                counts[TRANSITIONS] += 1
+                bits = breaches(t) & picked
+                made[k, 0] = first + i
+                made[k, 1] = a
+                made[k, 2] = choices
+                if bits:
+                    note(t, made, k, bits, verb, finds, tally, counts)
+                else:
+                    normalise(t, symmetric)
+                    made[k, 3] = hash_row(raw, parents + k)
+                    k += 1
+                choices = following
     return k
 
 

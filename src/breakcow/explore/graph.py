@@ -9,7 +9,6 @@ from breakcow.explore.bound import Bound, Operation, operations
 from breakcow.explore.counterexample import claims
 from breakcow.explore.expand import breaches, next_choices, next_process
 from breakcow.explore.normal import normalise, swap_contents
-from breakcow.explore.packing import TRANSIENT
 from breakcow.explore.program import PAGES, PROCESSES, Taken, memory, start, take
 from breakcow.kernel import Profile
 from breakcow.litmus.program import Program
@@ -17,7 +16,7 @@ from breakcow.litmus.syntax import Expect, Step, Test
 from breakcow.mm.actions import VERBS
 from breakcow.mm.flags import BUSY
 from breakcow.mm.promises import PROMISES, broken, broken_on_page
-from breakcow.mm.schema import LAYOUT, RECORDS, State
+from breakcow.mm.schema import LAYOUT, RECORDS, TRANSIENT, State
 from breakcow.mm.step import FORK, SPAWN, may_act
 
 MOST = 400  # states of a picture that one can still walk through
@@ -81,7 +80,7 @@ def graph(profile: Profile, bound: Bound, picked: int, symmetric: bool) -> Graph
     interchangeable: an edge may lead to a state whose own program stores other contents. Raises TooManyStatesError."""
     drawn = Graph(profile, bound)
     numbers: dict[Key, int] = {}
-    _add(drawn, numbers, _key(start(bound, profile), symmetric, 0), start(bound, profile), None, ())
+    _add(drawn, numbers, _key(start(bound.state, bound.areas, profile), symmetric, 0), start(bound.state, bound.areas, profile), None, ())
     for node in drawn.nodes:  # which grow meanwhile
         if node.depth == bound.depth or node.promises:
             continue

@@ -1,15 +1,18 @@
 """One name for each state: what no promise and no later step can tell apart is made equal, in the same small language as `mm/`.
 
 Frames, stable nodes, anon_vmas, fresh addresses, ranks on ksmd's list and contents are only ever compared, never looked at, so each is
-renamed to the order in which the state names it. What is dead (the last step's outcome, the fields of an operation that no longer sleeps,
-what is left of an exited process) is cleared. Neither changes what can follow: `tests/explore/test_normal.py` holds it to random programs.
+renamed to the order in which the state names it. What is dead (the fields of an operation that no longer sleeps, what is left of an exited
+process) is cleared; what one step leaves for the next to clear is no part of the name. Neither changes what can follow:
+`tests/explore/test_normal.py` holds it to random programs.
+
+Nothing is looked for where there is nothing (`if item.node and ...`), so that `specialise.py` sees which fields a search leaves as they
+are.
 """
 
 from breakcow.mm.flags import PROCESS_EXITED, PROCESS_NONE
 from breakcow.mm.ghost import COPY_TO_USER, PROCESS_VM_WRITEV, WRITE
 from breakcow.mm.mremap import FIRST_FRESH_AREA
 from breakcow.mm.schema import State
-from breakcow.mm.step import clear_step
 
 
 def normalise(s: State, symmetric: int) -> None:
@@ -28,8 +31,6 @@ def normalise(s: State, symmetric: int) -> None:
 
 def forget(s: State) -> None:
     """Clear what is dead."""
-    clear_step(s)
-    s.step.choices = 0
     for p in range(s.proc.shape[0]):
         forget_sleep(s, p)
         for v in range(s.vma.shape[1]):
@@ -41,7 +42,7 @@ def forget(s: State) -> None:
 def forget_sleep(s: State, p: int) -> None:
     """The operation that a process slept in, once it is awake; the counters of an exited one."""
     proc = s.proc[p]
-    if not proc.waiting:
+    if proc.count and not proc.waiting:
         proc.verb = 0
         proc.first = 0
         proc.count = 0
@@ -52,7 +53,7 @@ def forget_sleep(s: State, p: int) -> None:
         proc.gup_content = 0
         proc.begun_first = 0
         proc.begun_argument = 0
-    if not proc.pending_verb:
+    if proc.pending_count and not proc.pending_verb:
         proc.pending_first = 0
         proc.pending_count = 0
         proc.pending_argument = 0
@@ -65,10 +66,8 @@ def forget_page(s: State, p: int, v: int) -> None:
     """What hangs on a page that has none: no process, no rmap_item, no pipe, no soft-dirty bits."""
     ghost = s.ghost[p, v]
     item = s.rmap[p, v]
-    ghost.breach = 0
-    if not ghost.spliced:
-        ghost.splice_value = 0
-        ghost.stored = 0
+    if ghost.breach:
+        ghost.breach = 0
     if not s.seen.soft_dirty:
         ghost.written = 0
         ghost.exempt = 0
@@ -88,9 +87,7 @@ def forget_ghost(s: State, p: int, v: int) -> None:
     ghost.exempt = 0
     ghost.armed = 0
     ghost.ksm_zero = 0
-    ghost.stored = 0
     ghost.pinned = 0
-    ghost.spliced = 0
 
 
 def name_frames(s: State) -> None:
@@ -103,10 +100,10 @@ def name_frames(s: State) -> None:
                 k += 1
     for p in range(s.ref.shape[0]):
         for v in range(s.ref.shape[1]):
-            if s.ref[p, v].pinned > k:
+            if s.ref[p, v].pinned and s.ref[p, v].pinned > k:
                 swap_frames(s, s.ref[p, v].pinned - 1, k)
                 k += 1
-            if s.ref[p, v].spliced > k:
+            if s.ref[p, v].spliced and s.ref[p, v].spliced > k:
                 swap_frames(s, s.ref[p, v].spliced - 1, k)
                 k += 1
 
@@ -119,8 +116,10 @@ def swap_frames(s: State, f: int, g: int) -> None:
     for p in range(s.pte.shape[0]):
         for v in range(s.pte.shape[1]):
             s.pte[p, v].frame = exchanged(s.pte[p, v].frame, f, g)
-            s.ref[p, v].pinned = exchanged(s.ref[p, v].pinned, f + 1, g + 1)
-            s.ref[p, v].spliced = exchanged(s.ref[p, v].spliced, f + 1, g + 1)
+            if s.ref[p, v].pinned:
+                s.ref[p, v].pinned = exchanged(s.ref[p, v].pinned, f + 1, g + 1)
+            if s.ref[p, v].spliced:
+                s.ref[p, v].spliced = exchanged(s.ref[p, v].spliced, f + 1, g + 1)
     for n in range(s.node.shape[0]):
         s.node[n].frame = exchanged(s.node[n].frame, f + 1, g + 1)
 
@@ -154,7 +153,7 @@ def name_folios(s: State) -> None:
     k = 1
     for f in range(1, s.page.shape[0]):
         name = s.page[f].folio
-        if name >= k:
+        if name and name >= k:
             for g in range(f, s.page.shape[0]):
                 s.page[g].folio = exchanged(s.page[g].folio, name, k)
             k += 1
@@ -165,11 +164,11 @@ def name_nodes(s: State) -> None:
     k = 0
     for p in range(s.rmap.shape[0]):
         for v in range(s.rmap.shape[1]):
-            if s.rmap[p, v].node > k:
+            if s.rmap[p, v].node and s.rmap[p, v].node > k:
                 swap_nodes(s, s.rmap[p, v].node - 1, k)
                 k += 1
     for f in range(1, s.page.shape[0]):
-        if s.page[f].node > k:
+        if s.page[f].node and s.page[f].node > k:
             swap_nodes(s, s.page[f].node - 1, k)
             k += 1
     name_births(s)
@@ -195,6 +194,8 @@ def swap_nodes(s: State, n: int, m: int) -> None:
 
 def name_births(s: State) -> None:
     """born: the eldest living node of a content is 1. A node that lost its page is in no search and has neither age nor content."""
+    if not s.ksm.last_born:
+        return
     for n in range(s.node.shape[0]):
         if not s.node[n].used or not s.node[n].frame:
             s.node[n].born = 0
@@ -224,6 +225,8 @@ def eldest_node(s: State) -> int:
 
 def name_ranks(s: State) -> None:
     """Ranks on ksmd's list of mms count from 1 without a gap."""
+    if not s.ksm.last_entered:
+        return
     k = 0
     found = 1
     while found:
@@ -256,17 +259,22 @@ def name_areas(s: State, p: int) -> None:
     if s.proc[p].state == PROCESS_NONE:
         return
     k = FIRST_FRESH_AREA
-    found = 1
-    while found:
-        found = 0
+    area = next_area(s, p, k)
+    while area:
         for v in range(s.vma.shape[1]):
-            if s.vma[p, v].area >= k and (not found or s.vma[p, v].area < found):
-                found = s.vma[p, v].area
-        if found:
-            for v in range(s.vma.shape[1]):
-                if s.vma[p, v].area == found:
-                    s.vma[p, v].area = k
-            k += 1
+            if s.vma[p, v].area == area:
+                s.vma[p, v].area = k
+        k += 1
+        area = next_area(s, p, k)
+
+
+def next_area(s: State, p: int, k: int) -> int:
+    """The lowest address of process `p` from `k` on, 0 if it has none."""
+    found = 0
+    for v in range(s.vma.shape[1]):
+        if s.vma[p, v].area and s.vma[p, v].area >= k and (not found or s.vma[p, v].area < found):
+            found = s.vma[p, v].area
+    return found
 
 
 def name_contents(s: State) -> None:
@@ -308,12 +316,20 @@ def swap_contents(s: State, c: int, d: int) -> None:
     for p in range(s.ghost.shape[0]):
         for v in range(s.ghost.shape[1]):
             s.ghost[p, v].value = exchanged(s.ghost[p, v].value, c, d)
-            s.ghost[p, v].splice_value = exchanged(s.ghost[p, v].splice_value, c, d)
+            if s.ghost[p, v].splice_value:
+                s.ghost[p, v].splice_value = exchanged(s.ghost[p, v].splice_value, c, d)
             s.rmap[p, v].checksum = exchanged(s.rmap[p, v].checksum, c + 1, d + 1)
-        proc = s.proc[p]
+        swap_arguments(s, p, c, d)
+
+
+def swap_arguments(s: State, p: int, c: int, d: int) -> None:
+    """Exchange them in what a process is about to store."""
+    proc = s.proc[p]
+    if proc.gup_content:
         proc.gup_content = exchanged(proc.gup_content, c, d)
+    if proc.begun_argument:
         proc.begun_argument = exchanged(proc.begun_argument, c, d)
-        if sleeps_with_content(proc.verb):
-            proc.argument = exchanged(proc.argument, c, d)
-        if sleeps_with_content(proc.pending_verb - 1):
-            proc.pending_argument = exchanged(proc.pending_argument, c, d)
+    if sleeps_with_content(proc.verb):
+        proc.argument = exchanged(proc.argument, c, d)
+    if sleeps_with_content(proc.pending_verb - 1):
+        proc.pending_argument = exchanged(proc.pending_argument, c, d)

@@ -4,14 +4,15 @@ The widths follow from the bounds. A field that the table does not name keeps it
 reported by `pack()`, never cut off.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from typing import TypeAlias
 
-from breakcow.explore.table import Words
+from breakcow.explore.words import Words
 from breakcow.mm.actions import VERBS
-from breakcow.mm.schema import LAYOUT, RECORDS, Bounds, State
+from breakcow.mm.schema import LAYOUT, RECORDS, TRANSIENT, Bounds, State
 
-TRANSIENT = {"resumed", "event", "step"}  # zero in a normal state
 CHUNK = 62  # bits that are written at once
+Fields: TypeAlias = Collection[tuple[str, str]]  # (record, field)
 
 
 def pack(s: State, out: Words, i: int) -> int:
@@ -22,6 +23,21 @@ def pack(s: State, out: Words, i: int) -> int:
 def unpack(s: State, words: Words, i: int) -> None:
     """Read row `i` of `words` into `s`. Stands for the function that source() generates."""
     raise NotImplementedError
+
+
+def persistent() -> int:
+    """How many 64-bit words of a state outlast a step: the first ones. Stands for the function that source() generates."""
+    raise NotImplementedError
+
+
+def narrow(bounds: Bounds, contents: int) -> dict[tuple[str, str], int]:
+    """The fields that the schema gives 16 bits, and that hold no more than 8 in states of this size: 8 for each."""
+    return {
+        (record, field): 8
+        for record, fields in RECORDS.items()
+        for field, (bits, _) in fields.items()
+        if bits == 16 and field not in ("argument", "pending_argument") and width(record, field, bounds, contents)[0] < 8
+    }
 
 
 def bits_for(highest: int) -> int:
@@ -110,44 +126,47 @@ KINDS = {
 }
 
 
-def chunks(record: str, bounds: Bounds, contents: int) -> Iterator[list[tuple[str, int, int]]]:
+def chunks(record: str, bounds: Bounds, contents: int, left_out: Fields) -> Iterator[list[tuple[str, int, int]]]:
     """The fields of one record as (name, bits, bias), in groups of at most CHUNK bits."""
     group: list[tuple[str, int, int]] = []
     for field in RECORDS[record]:
-        bits, bias = width(record, field, bounds, contents)
+        bits, bias = width(record, field, bounds, contents) if (record, field) not in left_out else (0, 0)
         if bits and sum(one[1] for one in group) + bits > CHUNK:
             yield group
             group = []
         if bits:
             group.append((field, bits, bias))
-    yield group
+    if group:
+        yield group
 
 
-def words(bounds: Bounds, contents: int) -> int:
-    """How many 64-bit words a packed state takes."""
+def words(bounds: Bounds, contents: int, left_out: Fields) -> int:
+    """How many 64-bit words a packed state takes, without the fields `left_out`."""
     total = 0
     for name, (record, axes) in LAYOUT.items():
         if name not in TRANSIENT:
             cells = 1
             for extent in bounds.shape(axes):
                 cells *= extent
-            total += cells * sum(bits for group in chunks(record, bounds, contents) for _, bits, _ in group)
+            total += cells * sum(bits for group in chunks(record, bounds, contents, left_out) for _, bits, _ in group)
     return -(-total // 64)
 
 
-def source(bounds: Bounds, contents: int) -> str:
-    """The text of pack(s, out, i), which gives 0 or a value that did not fit, and unpack(s, words, i)."""
+def source(bounds: Bounds, contents: int, left_out: Fields) -> str:
+    """The text of pack(s, out, i), which gives 0 or a value that did not fit, unpack(s, words, i) and persistent()."""
     pack = ["@rule(int64(State, int64[:, ::1], int64))", "def pack(s, out, i):", "    at = 0", "    lost = 0"]
     unpack = ["@rule(void(State, int64[:, ::1], int64))", "def unpack(s, words, i):", "    at = 0"]
-    pack.append(f"    for k in range({words(bounds, contents)}):\n        out[i, k] = 0")
+    pack.append(f"    for k in range({words(bounds, contents, left_out)}):\n        out[i, k] = 0")
     for name, (record, axes) in LAYOUT.items():
-        if name not in TRANSIENT:
+        groups = list(chunks(record, bounds, contents, left_out))
+        if groups and name not in TRANSIENT:
             loops, cell, indent = _loops(name, axes, bounds)
             for lines, body in ((pack, _pack_cell), (unpack, _unpack_cell)):
                 lines += [*loops, f"{indent}r = {cell}"]
-                for group in chunks(record, bounds, contents):
+                for group in groups:
                     lines += [indent + line for line in body(group)]
-    return "\n".join([*pack, "    return lost"]) + "\n\n" + "\n".join(unpack)
+    persistent = "@rule(int64(), True)\ndef persistent():\n    return PERSISTENT"
+    return "\n\n".join([persistent, "\n".join([*pack, "    return lost"]), "\n".join(unpack)])
 
 
 def _loops(name: str, axes: str, bounds: Bounds) -> tuple[list[str], str, str]:

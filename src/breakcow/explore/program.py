@@ -9,7 +9,7 @@ from breakcow.litmus.syntax import Step
 from breakcow.mm.actions import VERBS
 from breakcow.mm.flags import BLOCKED, OK, SIGBUS, SIGSEGV
 from breakcow.mm.ghost import follow
-from breakcow.mm.schema import State
+from breakcow.mm.schema import Bounds, State
 from breakcow.mm.step import boot, step
 
 PAGES = ("x", "y", "z", "w")
@@ -37,10 +37,10 @@ class Taken:
         return Step(process, verb.name, pages, operation.argument, outcome)
 
 
-def start(bound: Bound, profile: Profile) -> State:
-    """The state before the first step of every program of `bound`."""
-    state = State(bound.state, profile)
-    for v, area in enumerate(bound.areas):
+def start(bounds: Bounds, areas: tuple[int, ...], profile: Profile) -> State:
+    """The state before the first step of every program; areas: in which mapping each page is."""
+    state = State(bounds, profile)
+    for v, area in enumerate(areas):
         state.vma[0, v].area = area
     boot(state)
     return state

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from breakcow.explore import compiled, packing
+from breakcow.explore import compiled
 from breakcow.explore.bound import Bound, Operation, operations
 from breakcow.explore.expand import FINDS, FOUND, KINDS, LOST, PROMISES_CHECKED, TRANSITIONS
 from breakcow.explore.program import start
 from breakcow.kernel import Profile
 from breakcow.mm.actions import VERBS
 from breakcow.mm.promises import PROMISES
-from breakcow.mm.schema import dtype
 
 Array = npt.NDArray[np.int64]
 BLOCK = 2048  # successors that are made before they are looked up
+MOST_CHOICES = 4  # successors of a state by one operation, on the average of a block
 ROOM = 16 * BLOCK  # new states of one call
 FULLEST = 0.7  # of the table
 ALONE = np.zeros(1, np.int64)  # nothing is sent to anybody
@@ -87,7 +87,7 @@ class Search:
     """All programs of `bound` on the kernel of `profile`, checked for the promises of the mask `picked`.
 
     symmetric: contents are interchangeable. threads: how many processors. memory: bytes that the search may take. most_states: it goes no
-    deeper once it has seen this many states.
+    deeper once it has seen this many states. among: the operations that the rules are compiled for, where other searches need more.
     Raises ValueError as `schema.dtype()` for a bound too large.
     """
 
@@ -101,11 +101,15 @@ class Search:
         threads: int = 1,
         memory: int = 8 << 30,
         most_states: int = 1 << 31,
+        among: frozenset[str] | None = None,
     ) -> None:
         self.profile, self.bound, self.picked = profile, bound, picked
         self.symmetric, self.threads, self.memory, self.most_states = int(symmetric), threads, memory, most_states
         self.operations = operations(bound, profile)
-        self.rules = compiled.load(profile, bound.state, bound.contents)
+        self.among = among or frozenset(bound.operations)
+        part = compiled.Part(self.among, bound.areas)
+        self.state = part.bounds(bound.processes, bound.pages)
+        self.rules = compiled.load(profile, self.state, bound.contents, part)
         self.levels: list[Level] = []
         self.tally = Tally()
         self._table = np.zeros(1 << 16, np.int64)
@@ -136,14 +140,14 @@ class Search:
         return self.tally
 
     def _begin(self) -> None:
-        first = np.zeros((1, packing.words(self.bound.state, self.bound.contents)), np.int64)
+        first = np.zeros((1, self.rules.WORDS), np.int64)
         number = self.first_state(Scratch(self), first)
         self._table[number & len(self._table) - 1] = number
         self.levels = [Level(0, [np.zeros((1, 3), np.int64)], [first])]
 
     def first_state(self, scratch: "Scratch", out: Array) -> int:
         """Pack the state in which a program starts into row 0 of `out`; its hash."""
-        compiled.fill(scratch.work[0], start(self.bound, self.profile))
+        compiled.fill(scratch.work[0], start(self.state, self.bound.areas, self.profile), self.rules.LEFT_OUT)
         return int(self.rules.start(scratch.work, scratch.raw, out, self.symmetric))
 
     def _next_level(self, progress: Callable[[Tally], None], deadline: float) -> None:
@@ -238,7 +242,7 @@ class Search:
             self._gate.notify_all()
             if lost:
                 self._stop = "a state does not fit"
-                raise SearchError("a state has a value that its packed form cannot hold")
+                raise SearchError("a state has a value that its packed form cannot hold, or more successors than there is room for")
             if found:
                 level.states.append(scratch.out[:found].copy())
                 level.origins.append(scratch.origins[:found].astype(np.int32))
@@ -291,15 +295,15 @@ class Scratch:
     """The memory that one thread works in."""
 
     def __init__(self, search: Search) -> None:
-        bounds = search.bound.state
         self.operations = np.array(
             [(one.verb, one.process, one.page, one.pages, one.argument, one.content) for one in search.operations], np.int64
         ).reshape(-1, 6)
-        block = max(BLOCK, 4 * len(self.operations))
-        self.work: Any = np.zeros(block + 1, dtype(bounds))
-        self.raw: Array = self.work.view(np.int64).reshape(block + 1, -1)
+        block = max(BLOCK, MOST_CHOICES * len(self.operations))
+        self.parents = block // (MOST_CHOICES * len(self.operations))
+        self.work: Any = np.zeros(self.parents + block, search.rules.RECORD)
+        self.raw: Array = self.work.view(np.int64).reshape(self.parents + block, -1)
         self.made = np.zeros((block, 5), np.int64)
-        self.out = np.zeros((ROOM, packing.words(bounds, search.bound.contents)), np.int64)
+        self.out = np.zeros((ROOM, search.rules.WORDS), np.int64)
         self.origins = np.zeros((ROOM, 3), np.int64)
         self.finds = np.zeros((4 * block, 4), np.int64)
         self.counts = np.zeros(4, np.int64)

@@ -5,11 +5,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from breakcow.explore import compiled
 from breakcow.explore.bound import ALWAYS, Bound
+from breakcow.explore.compiled import is_compiled
 from breakcow.explore.counterexample import Counterexample, counterexample
 from breakcow.explore.search import Search, Tally
 from breakcow.kernel import Profile
+from breakcow.mm.actions import BIRTHS
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,17 @@ class Survey:
         """The searches that ended before their depth, or never began to."""
         return [(bound, tally) for bound, tally in self.done if tally.stopped]
 
+    @property
+    def operations(self) -> frozenset[str]:
+        """Of all searches: one compiled form of the rules serves them."""
+        return frozenset(verb for bound in self.planned for verb in bound.operations)
+
     def run(self, limits: Limits, progress: Callable[["Survey"], None]) -> None:
         """Search every bound in turn. On KeyboardInterrupt what was found before is kept, and the interrupt goes on."""
         for bound in self.planned:
             if time.monotonic() > limits.deadline:
                 return
-            search = _search(self.profile, bound, limits)
+            search = _search(self.profile, bound, self.operations, limits)
             self.done.append((bound, search.tally))
             try:
                 search.run(lambda _: progress(self), limits.deadline)
@@ -67,18 +73,19 @@ class Survey:
 
 def prepare(survey: Survey) -> Iterator[str]:
     """Compile the rules for every size of state that the searches need; before each that is not in the cache, a sentence about it."""
-    for bound in {one.state: one for one in map(alone, survey.planned)}.values():
-        if not compiled.is_compiled(survey.profile, bound.state, bound.contents):
+    for bound in {one.processes: one for one in map(alone, survey.planned)}.values():
+        search = Search(survey.profile, replace(bound, depth=1), among=survey.operations)
+        if not is_compiled(search.rules):
             yield f"compiling the rules of {survey.profile.name} for {bound.processes} x {bound.pages} pages, once: about 20 s"
-            Search(survey.profile, replace(bound, depth=1)).run()
+            search.run()
 
 
 def alone(bound: Bound) -> Bound:
     """The bound that is searched: one process is enough where nothing forks."""
-    return bound if "fork" in bound.operations else replace(bound, processes=1)
+    return bound if BIRTHS & set(bound.operations) else replace(bound, processes=1)
 
 
-def _search(profile: Profile, bound: Bound, limits: Limits) -> Search:
+def _search(profile: Profile, bound: Bound, among: frozenset[str], limits: Limits) -> Search:
     kind = Search
     if limits.cluster:
         from breakcow.explore.cluster import ClusterSearch  # for those who have Ray
@@ -92,6 +99,7 @@ def _search(profile: Profile, bound: Bound, limits: Limits) -> Search:
         threads=limits.threads,
         memory=limits.memory,
         most_states=limits.most_states,
+        among=among,
     )
 
 

@@ -1,30 +1,31 @@
 """The set of all states seen: an open-addressing table of 64-bit hashes, which several threads fill at once. Compiled with the rules."""
 
-from typing import Any, TypeAlias
-
+from breakcow.explore.packing import persistent
 from breakcow.explore.together import compare_and_swap
-
-Words: TypeAlias = Any  # int64[:, ::1]
-Row: TypeAlias = Any  # int64[::1]
-States: TypeAlias = Any  # State[::1]
+from breakcow.explore.words import Row, Words
 
 ODD = -7046029254386353131  # odd 64-bit constants with no pattern in their bits
 MIX = -4658895280553007687
 LOW_32 = 0xFFFFFFFF
 
 
+def copy_row(raw: Words, i: int, k: int) -> None:
+    """Row `k` becomes row `i`, but for what the next step clears."""
+    for word in range(persistent()):
+        raw[k, word] = raw[i, word]
+
+
 def hash_row(raw: Words, i: int) -> int:
     """The hash of row `i`, never 0, for 0 is an empty slot of the table. Four lanes keep the multiplier busy."""
     a, b, c, d = ODD, MIX, ~ODD, ~MIX
-    words = raw.shape[1]
     w = 0
-    while w + 4 <= words:
+    while w + 4 <= persistent():
         a = stir(a ^ raw[i, w])
         b = stir(b ^ raw[i, w + 1])
         c = stir(c ^ raw[i, w + 2])
         d = stir(d ^ raw[i, w + 3])
         w += 4
-    while w < words:
+    while w < persistent():
         a = stir(a ^ raw[i, w])
         w += 1
     h = stir(stir(stir(a) ^ b) ^ c) ^ d

@@ -70,11 +70,12 @@ class Compiler(CompilerBase):
         return [pipeline]
 
 
-def rule(signature: Any) -> Callable[[Any], Any]:
-    """Compile the function below when another first calls it, for `signature` alone. It cannot be called from Python."""
+def rule(signature: Any, inline: bool = False) -> Callable[[Any], Any]:
+    """Compile the function below when another first calls it, for `signature` alone. It cannot be called from Python. inline: it goes whole
+    into those that call it."""
 
     def decorate(function: Any) -> Any:
-        dispatcher = njit(pipeline_class=Compiler, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)(function)
+        dispatcher = njit(pipeline_class=Compiler, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False, forceinline=inline)(function)
         ask = dispatcher.get_call_template
 
         def get_call_template(args: Any, kws: Any) -> Any:

@@ -219,7 +219,7 @@ def stored(s: State, verb: int, p: int, v: int, c: int) -> None:
         return
     ghost.value = c
     ghost.written = 1
-    ghost.stored = 1
+    ghost.stored = ghost.spliced
 
 
 def huge_page_written(s: State, p: int, v: int) -> None:
@@ -235,7 +235,7 @@ def referenced(s: State, verb: int, p: int, v: int, c: int) -> None:
     if verb == UNPIN:
         ghost.pinned = 0
     elif verb == DMA:
-        ghost.stored = 1
+        ghost.stored = ghost.spliced
         if ghost.pinned:
             ghost.value = c
             ghost.exempt = 1
@@ -244,7 +244,14 @@ def referenced(s: State, verb: int, p: int, v: int, c: int) -> None:
         ghost.splice_value = ghost.value
         ghost.stored = 0
     else:
-        ghost.spliced = 0
+        forget_splice(ghost)
+
+
+def forget_splice(ghost: Ghost) -> None:
+    """The pipe is empty."""
+    ghost.spliced = 0
+    ghost.splice_value = 0
+    ghost.stored = 0
 
 
 def mapping(s: State, verb: int, p: int, v: int) -> None:
@@ -274,7 +281,7 @@ def mapping(s: State, verb: int, p: int, v: int) -> None:
         ghost.registered = 0
         ghost.dontfork = 0
         if verb == EXIT:
-            ghost.spliced = 0
+            forget_splice(ghost)
     elif verb == CLEAR_REFS:
         ghost.written = 0
         ghost.exempt = ghost.pinned

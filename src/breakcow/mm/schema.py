@@ -4,6 +4,7 @@
 compiled form. A field is a small signed integer, a record, or a grid of records over processes, pages, frames, nodes or events.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -64,7 +65,7 @@ GHOST = {
     "pinned": (8, "a fixed buffer covers the page, and the page was not given up since"),
     "spliced": (8, "a pipe holds the page"),
     "splice_value": (16, "what it held when it was spliced"),
-    "stored": (8, "the program itself stored since the splice"),
+    "stored": (8, "the program itself stored since the splice, while the pipe holds the page"),
     "dontfork": (8, "no child gets it, the user said"),
     "breach": (8, "promises that this step itself broke, a bit each"),
 }
@@ -183,25 +184,28 @@ LAYOUT = {
     "proc": ("Process", "p"),
     "page": ("Page", "f"),
     "node": ("StableNode", "n"),
-    "resumed": ("Outcome", "p"),
-    "event": ("Event", "e"),
     "ksm": ("Ksm", ""),
     "seen": ("Seen", ""),
+    "resumed": ("Outcome", "p"),
+    "event": ("Event", "e"),
     "step": ("Step", ""),
 }
+TRANSIENT = ("resumed", "event", "step")  # the outcome of one step: cleared when the next begins
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How large a state is: number of processes and of pages. Frames and nodes follow: no program can need more."""
+    """How large a state is: number of processes and of pages. Frames and nodes follow: no program can need more. held: frames that can be
+    held for a page besides the one that is mapped, by a buffer and by a pipe."""
 
     processes: int
     pages: int
+    held: int = 2
 
     def extent(self, axis: str) -> int:
         """The length of one axis: p, v, f (frames, the zero page included), n (stable nodes) or e (events of a step)."""
         mapped = self.processes * self.pages
-        return {"p": self.processes, "v": self.pages, "f": 3 * mapped + 2, "n": mapped + 1, "e": EVENTS}[axis]
+        return {"p": self.processes, "v": self.pages, "f": (1 + self.held) * mapped + 2, "n": mapped + 1, "e": EVENTS}[axis]
 
     def shape(self, axes: str) -> tuple[int, ...]:
         """The shape of a grid over `axes`."""
@@ -292,19 +296,27 @@ class State:
         return twin
 
 
-def dtype(bounds: Bounds) -> Any:
-    """The NumPy record type of the same state (NumPy is imported here), a whole number of 64-bit words long; the behaviours of the kernel
-    are constants of the code.
+def dtype(bounds: Bounds, bits: Mapping[tuple[str, str], int] | None = None) -> Any:
+    """The NumPy record type of the same state (NumPy is imported here), a whole number of 64-bit words long, and so is what of it outlasts
+    a step; the behaviours of the kernel are constants of the code.
 
+    bits: other widths than those above of some (record, field); 0 leaves one out.
     Raises ValueError for bounds whose frames, counted from 1, do not fit in their fields.
     """
     import numpy as np
 
     if bounds.extent("f") >= 1 << PTE["frame"][0] - 1:
         raise ValueError(f"{bounds.processes} processes of {bounds.pages} pages are too many for the compiled form")
-    fields: list[Any] = []
+    parts: list[tuple[str, Any, int]] = []
+    at = 0
     for name, (record, axes) in LAYOUT.items():
-        cells = [(field, f"i{bits // 8}") for field, (bits, _) in RECORDS[record].items()]
-        fields.append((name, cells, bounds.shape(axes)) if axes else (name, cells))
-    short = -np.dtype(fields).itemsize % 8
-    return np.dtype([*fields, ("padding", "i1", (short,))])
+        wide = {field: (bits or {}).get((record, field), most) for field, (most, _) in RECORDS[record].items()}
+        cells = np.dtype([(field, f"i{number // 8}") for field, number in wide.items() if number])
+        if name in TRANSIENT:
+            at += -at % 8
+        if cells.names:
+            whole = np.dtype((cells, bounds.shape(axes))) if axes else cells
+            parts.append((name, whole, at))
+            at += whole.itemsize
+    names, formats, offsets = zip(*parts, strict=True)
+    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": at + -at % 8})

@@ -2,7 +2,7 @@
 
 from breakcow.mm.actions import VERB, VERBS
 from breakcow.mm.dispatch import dispatch
-from breakcow.mm.flags import BLOCKED, BUSY, EVENTS, OK, PROCESS_RUNNING
+from breakcow.mm.flags import BLOCKED, BUSY, OK, PROCESS_RUNNING
 from breakcow.mm.ghost import begin
 from breakcow.mm.schema import State
 
@@ -49,6 +49,10 @@ def step(s: State, verb: int, p: int, v: int, n: int, c: int) -> None:
 
 def clear_step(s: State) -> None:
     """Forget the last step's outcome; its choices are the caller's."""
+    for k in range(s.step.events):
+        s.event[k].kind = 0
+        s.event[k].process = 0
+        s.event[k].page = 0
     s.step.result = OK
     s.step.value = 0
     s.step.events = 0
@@ -56,10 +60,6 @@ def clear_step(s: State) -> None:
     s.step.warned = 0
     s.step.sleeps = 0
     s.step.drawn = 0
-    for k in range(EVENTS):
-        s.event[k].kind = 0
-        s.event[k].process = 0
-        s.event[k].page = 0
     for p in range(s.resumed.shape[0]):
         s.resumed[p].ended = 0
         s.resumed[p].result = OK
