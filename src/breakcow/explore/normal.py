@@ -1,9 +1,8 @@
 """One name for each state: what no promise and no later step can tell apart is made equal, in the same small language as `mm/`.
 
 Frames, stable nodes, anon_vmas, fresh addresses, ranks on ksmd's list and contents are only ever compared, never looked at, so each is
-renamed to the order in which the state names it. What is dead (the fields of an operation that no longer sleeps, what is left of an exited
-process) is cleared; what one step leaves for the next to clear is no part of the name. Neither changes what can follow:
-`tests/explore/test_normal.py` holds it to random programs.
+renamed to the order in which the state names it. What is dead (the last step's outcome, the fields of an operation that no longer sleeps,
+what is left of an exited process) is cleared. Neither changes what can follow: `tests/explore/test_normal.py` holds it to random programs.
 
 Nothing is looked for where there is nothing (`if item.node and ...`), so that `specialise.py` sees which fields a search leaves as they
 are.
@@ -13,6 +12,7 @@ from breakcow.mm.flags import PROCESS_EXITED, PROCESS_NONE
 from breakcow.mm.ghost import COPY_TO_USER, PROCESS_VM_WRITEV, WRITE
 from breakcow.mm.mremap import FIRST_FRESH_AREA
 from breakcow.mm.schema import State
+from breakcow.mm.step import clear_step
 
 
 def normalise(s: State, symmetric: int) -> None:
@@ -31,6 +31,8 @@ def normalise(s: State, symmetric: int) -> None:
 
 def forget(s: State) -> None:
     """Clear what is dead."""
+    clear_step(s)
+    s.step.choices = 0
     for p in range(s.proc.shape[0]):
         forget_sleep(s, p)
         for v in range(s.vma.shape[1]):
