@@ -10,6 +10,7 @@ from breakcow.explore.search import ALL, Search
 from breakcow.explore.survey import Limits, Survey, distinct
 from breakcow.kernel import PROFILES, Profile
 from breakcow.litmus import parse, to_text
+from breakcow.mm.actions import VERB
 from breakcow.mm.promises import PROMISES
 
 PART = (
@@ -23,7 +24,10 @@ pytestmark = pytest.mark.compiled
 
 
 def search(profile: Profile, operations: tuple[str, ...], depth: int, picked: int = ALL, symmetric: bool = True, **bounds: int) -> Search:
-    found = Search(profile, Bound(operations=operations, depth=depth, **bounds), picked, symmetric=symmetric)
+    """The search when it is done, by rules made for every operation: one compiled form serves many tests (tests/explore/test_specialise.py
+    holds those made for one search to it)."""
+    bound = Bound(operations=operations, depth=depth, **bounds)
+    found = Search(profile, bound, picked, symmetric=symmetric, among=frozenset(VERB))
     found.run()
     return found
 
