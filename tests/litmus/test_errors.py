@@ -292,3 +292,15 @@ def test_a_filled_line_at_the_bound() -> None:
 
 def test_a_character_that_cannot_be_shown_is_not_shown() -> None:
     assert refused(HEAD + "A read\x07 x\u202e  # why\n").text == "A read? x?  # why"
+
+
+@pytest.mark.parametrize(
+    ("step", "says"),
+    [
+        ("A  read rest", "'rest' is all that is left of a huge page: 'read' is done to single pages"),
+        ("A  madvise x pageout", "'x' is of a huge page: the specification does not know how those are swapped out"),
+        ("A  spawn B", "the specification does not know huge pages in a program that execve() started"),
+    ],
+)
+def test_what_is_not_done_to_huge_pages(step: str, says: str) -> None:
+    assert says in str(refused(HEAD.replace("memory x y", "memory huge x rest") + f"{step}\n"))
