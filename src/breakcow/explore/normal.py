@@ -67,7 +67,6 @@ def forget_sleep(s: State, p: int) -> None:
 def forget_page(s: State, p: int, v: int) -> None:
     """What hangs on a page that has none: no process, no rmap_item, no pipe, no soft-dirty bits."""
     ghost = s.ghost[p, v]
-    item = s.rmap[p, v]
     if ghost.breach:
         ghost.breach = 0
     if not s.seen.soft_dirty:
@@ -77,8 +76,6 @@ def forget_page(s: State, p: int, v: int) -> None:
         s.vma[p, v].area = 0
         s.vma[p, v].huge = 0
         s.vma[p, v].table = 0
-    if not item.exists:
-        item.moved = 0
 
 
 def forget_ghost(s: State, p: int, v: int) -> None:
@@ -266,17 +263,26 @@ def name_areas(s: State, p: int) -> None:
         for v in range(s.vma.shape[1]):
             if s.vma[p, v].area == area:
                 s.vma[p, v].area = k
+            if s.rmap[p, v].moved and s.rmap[p, v].moved - 1 == area:
+                s.rmap[p, v].moved = k + 1
         k += 1
         area = next_area(s, p, k)
 
 
 def next_area(s: State, p: int, k: int) -> int:
-    """The lowest address of process `p` from `k` on, 0 if it has none."""
+    """The lowest address from `k` on where process `p` has a page, or ksmd an rmap_item for one; 0 if there is none."""
     found = 0
     for v in range(s.vma.shape[1]):
-        if s.vma[p, v].area and s.vma[p, v].area >= k and (not found or s.vma[p, v].area < found):
-            found = s.vma[p, v].area
+        if s.vma[p, v].area:
+            found = lower_area(found, s.vma[p, v].area, k)
+        if s.rmap[p, v].moved:
+            found = lower_area(found, s.rmap[p, v].moved - 1, k)
     return found
+
+
+def lower_area(found: int, area: int, k: int) -> int:
+    """The lower of two addresses that are `k` or higher, of which 0 is none."""
+    return area if area >= k and (not found or area < found) else found
 
 
 def name_contents(s: State) -> None:

@@ -74,7 +74,7 @@ def width(record: str, field: str, bounds: Bounds, contents: int) -> tuple[int, 
 # field, or Record.field -> bits, or what it counts
 KINDS = {
     **dict.fromkeys(("present", "write", "dirty", "soft_dirty", "uffd_wp", "marker", "mapped", "mergeable", "registered"), "1"),
-    **dict.fromkeys(("chained", "account", "seam", "exists", "unstable", "moved", "unmerged", "ksm_zero", "was_page", "armed"), "1"),
+    **dict.fromkeys(("chained", "account", "seam", "exists", "unstable", "unmerged", "ksm_zero", "was_page", "armed"), "1"),
     **dict.fromkeys(("written", "exempt", "stored", "exclusive", "ksm", "used", "uffd", "use_zero_pages", "smart_scan", "internal"), "1"),
     **dict.fromkeys(("dontfork", "huge", "table", "dontcopy", "rest", "async_wp", "all_holes", "event_fork", "event_remap", "woken"), "1"),
     **dict.fromkeys(("prot", "run", "asked_run", "state"), "2"),
@@ -86,6 +86,7 @@ KINDS = {
     "Reference.pinned": "frame",
     "Reference.spliced": "frame",
     "area": "6",
+    "moved": "7",
     "anon_vma": "page",
     "anon_vmas": "page",
     "checksum": "checksum",

@@ -70,8 +70,7 @@ def scan_mm(s: State, p: int) -> None:
     v = next_address(s, p, -1)
     while v >= 0:
         vma = s.vma[p, v]
-        if s.rmap[p, v].moved:
-            free_rmap_item(s, p, v)
+        free_passed_items(s, p, v)
         if vma.mapped and vma.mergeable:
             mergeable = 1
         if can_scan(s, p, v):
@@ -81,6 +80,15 @@ def scan_mm(s: State, p: int) -> None:
         v = next_address(s, p, v)
     if not mergeable:
         s.proc[p].entered = 0  # off the list, MMF_VM_MERGEABLE cleared
+
+
+def free_passed_items(s: State, p: int, v: int) -> None:
+    """get_next_rmap_item(): what mremap left behind at lower addresses than that of page `v` is freed before ksmd looks at it."""
+    area = s.vma[p, v].area
+    for w in range(s.vma.shape[1]):
+        left = s.rmap[p, w].moved - 1
+        if left >= 0 and (left < area or (left == area and w < v)):
+            free_rmap_item(s, p, w)
 
 
 def next_address(s: State, p: int, v: int) -> int:

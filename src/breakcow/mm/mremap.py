@@ -30,11 +30,18 @@ def move_vma(s: State, p: int, v: int, n: int) -> int:
     area = fresh_area(s)
     for w in range(v, v + n):
         s.vma[p, w].mergeable = mergeable  # the advice is not kept: ksm_madvise() was given a copy of the flags
+        leave_rmap_item(s, p, w)
         s.vma[p, w].area = area
         s.vma[p, w].table |= 1 if n == 1 else 0  # where a single page is, there is a page table
-        s.rmap[p, w].moved = 1  # ksmd knows the old address
         move_pte(s, p, w)
     return OK
+
+
+def leave_rmap_item(s: State, p: int, v: int) -> None:
+    """The rmap_item stays at the address where ksmd visited the page, until the scan passes that."""
+    item = s.rmap[p, v]
+    if item.exists and not item.moved:
+        item.moved = s.vma[p, v].area + 1
 
 
 def move_pte(s: State, p: int, v: int) -> None:

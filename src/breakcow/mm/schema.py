@@ -45,7 +45,7 @@ RMAP_ITEM = {
     "unstable": (8, "in the unstable tree of the scan that is running"),
     "age": (16, "visits, for smart scan"),
     "skips": (8, "remaining_skips, for smart scan"),
-    "moved": (8, "mremap took the page away from the address that ksmd visited"),
+    "moved": (8, "the area, + 1, where ksmd visited the page before mremap took it away, 0 if none did"),
 }
 REFERENCE = {
     "pinned": (8, "frame + 1 held by an io_uring fixed buffer"),
