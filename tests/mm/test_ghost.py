@@ -2,7 +2,7 @@
 
 import pytest
 
-from breakcow.mm.flags import BLOCKED, EINVAL, ENOENT, UFFD_FEATURE_EVENT_FORK, UFFD_FEATURE_EVENT_REMAP
+from breakcow.mm.flags import BLOCKED, EINVAL, ENOENT, ENOMEM, UFFD_FEATURE_EVENT_FORK, UFFD_FEATURE_EVENT_REMAP
 from breakcow.mm.ghost import BREACH_EVENT, BREACH_READ, BREACH_TRAP, follow, stores
 from mm.machine import NUMBER, Machine
 
@@ -369,3 +369,17 @@ def test_a_fork_message_is_no_event_of_a_fault() -> None:
     machine.protected(features=FORK)
     machine.do("fork", c=1)
     assert machine.events() and machine.broken() == set()
+
+
+@pytest.mark.parametrize("advice", ["dontfork", "dofork"])
+def test_advice_over_a_hole_is_taken_for_the_rest(advice: str) -> None:
+    machine = Machine("6.12")
+    machine.do("write", c=7)
+    if advice == "dofork":
+        machine.do("dontfork")
+    machine.do("munmap", 1)
+    assert machine.do(advice, 0, 2) == -ENOMEM
+    machine.do("fork", c=1)
+    inherited = advice == "dofork"
+    assert (ghost(machine, "mapped", 1)[0], ghost(machine, "value", 1)[0]) == (int(inherited), 7 if inherited else 0)
+    assert not machine.broken()

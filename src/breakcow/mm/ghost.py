@@ -77,7 +77,7 @@ def follow(s: State, verb: int, p: int, v: int, n: int, c: int) -> None:
     check_events(s, verb, p, v, n)
     if s.step.result == BLOCKED:
         remember(s, verb, p, v, n, c)
-    elif s.step.result == OK or (verb == DONTNEED and s.step.result == -ENOMEM):  # a hole ends madvise() last of all
+    elif s.step.result == OK or (verb in (DONTNEED, DONTFORK, DOFORK) and s.step.result == -ENOMEM):  # madvise() speaks of a hole last
         complete(s, verb, p, v, n, c, s.step.value)
     elif verb == UFFD_PROTECT or verb == UFFD_RELEASE or verb == PAGEMAP_SCAN:
         failed_half_way(s, p, v, n)
