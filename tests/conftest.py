@@ -1,0 +1,27 @@
+"""What every test leaves as it found it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+AUTOGROUP = Path("/proc/self/autogroup")  # of the session: "/autogroup-25 nice 0"
+
+
+def priority() -> str:
+    """The nice value of the session among sessions; nothing where those do not share the processors first."""
+    return AUTOGROUP.read_text().split()[-1] if AUTOGROUP.exists() else ""
+
+
+@pytest.fixture(autouse=True)
+def processors() -> Iterator[None]:
+    """The processors and the priority of this process: an agent that runs in it takes one processor and comes first, and all tests after it
+    would, against the copiers and guests that they start."""
+    cpus, nice, session = os.sched_getaffinity(0), os.getpriority(os.PRIO_PROCESS, 0), priority()
+    yield
+    os.sched_setaffinity(0, cpus)
+    if os.getpriority(os.PRIO_PROCESS, 0) != nice:
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
+    if priority() != session:
+        AUTOGROUP.write_text(session)
