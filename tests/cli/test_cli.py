@@ -28,7 +28,7 @@ A  expect not same x y, x = 7, y = 7, no event
 {fixed}"""
 FIXED = "\nfixed 6.2  6cce3314b928 mm/ksm: fix KSM COW breaking with userfaultfd-wp via FAULT_FLAG_UNSHARE\n"
 WRONG = "litmus t/wrong\n    No kernel does this.\n\nmemory x\n\nA  write x 7\nA  expect x = 8\n"
-SKIPS = "litmus t/skips\n    Needs what no model has.\n\nrequire thp\nmemory x\n\nA  write x 7\nA  expect x = 7\n"
+SKIPS = "litmus t/skips\n    Needs what 6.1 has not.\n\nrequire smart-scan\nmemory x\n\nA  write x 7\nA  expect x = 7\n"
 
 
 @pytest.fixture
@@ -74,17 +74,17 @@ def test_a_skip_is_told_and_fails_only_if_it_is_unexpected_and_strict(folder: Pa
     words = ("run", folder / "t" / "skips.litmus", "--on", "model:6.1")
     done = breakcow(*words)
     assert done.returncode == 0
-    assert "model:6.1 (6.1.170): 1 skip\n  1 skipped on model:6.1: the specification has no transparent huge pages\n" in done.stdout
+    assert "model:6.1 (6.1.170): 1 skip\n  1 skipped on model:6.1: ksmd has no smart_scan\n" in done.stdout
     assert breakcow(*words, "--strict").returncode == 0
     breakcow(*words, "--jsonl", folder / "skips.jsonl")
     record = json.loads((folder / "skips.jsonl").read_text()) | {"unexpected": ["swap"], "backend": "host"}
     (folder / "skips.jsonl").write_text(json.dumps(record) + "\n")
     judged = ("judge", folder / "skips.jsonl")
     assert breakcow(*judged).returncode == 0
-    assert "  1 skipped on host, which could run here: the specification" in breakcow(*judged).stdout
+    assert "  1 skipped on host, which could run here: ksmd has no smart_scan" in breakcow(*judged).stdout
     done = breakcow(*judged, "--strict", "--ktap")
     assert done.returncode == 3
-    assert "not ok 1 t/skips # ERROR skipped, though it could run: the specification has no transparent huge pages (swap)\n" in done.stdout
+    assert "not ok 1 t/skips # ERROR skipped, though it could run: ksmd has no smart_scan (swap)\n" in done.stdout
 
 
 def test_records_are_equal_but_for_time_and_can_be_judged_and_compared(folder: Path) -> None:

@@ -82,6 +82,9 @@ class Controller:
 
     def close(self) -> None:
         """No process is left, and all settings are as they were, when this returns."""
+        if self.walked:
+            self.walked.close()  # or it stays mergeable memory for whoever comes after, in this process
+            self.walked = None
         if self.nursery:
             self.nursery.close()
             self.nursery = None

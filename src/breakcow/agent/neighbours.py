@@ -18,12 +18,20 @@ def notes() -> list[str]:
 def mergeable(ours: Collection[int] = ()) -> list[str]:
     """ "name (pid)" of each process that asks KSM to merge its memory, as far as this kernel says it (/proc/PID/ksm_stat, since 6.1).
 
-    ours: process ids that are left out.
+    ours: process ids that are left out, and so are their children.
     """
     known = {os.getpid(), *ours}
     return [
-        f"{_read(pid, 'comm').strip()} ({pid})" for pid in os.listdir("/proc") if pid.isdigit() and int(pid) not in known and _asks(pid)
+        f"{_read(pid, 'comm').strip()} ({pid})"
+        for pid in os.listdir("/proc")
+        if pid.isdigit() and int(pid) not in known and _asks(pid) and _parent(pid) not in known
     ]
+
+
+def _parent(pid: str) -> int:
+    """The parent of a process, 0 if it is not there."""
+    fields = _read(pid, "stat").rpartition(")")[2].split()
+    return int(fields[1]) if fields else 0
 
 
 def _asks(pid: str) -> bool:
