@@ -10,8 +10,9 @@ AUTOGROUP = Path("/proc/self/autogroup")  # of the session: "/autogroup-25 nice 
 
 
 def priority() -> str:
-    """The nice value of the session among sessions; nothing where those do not share the processors first."""
-    return AUTOGROUP.read_text().split()[-1] if AUTOGROUP.exists() else ""
+    """The nice value of the session among sessions; "" where those do not share the processors first, or the process is of none (the file
+    is empty then)."""
+    return AUTOGROUP.read_text().rpartition(" ")[2].strip() if AUTOGROUP.exists() else ""
 
 
 @pytest.fixture(autouse=True)

@@ -188,6 +188,7 @@ class Controller:
             self.ksmd = Ksmd()
             self.walked = mmap.mmap(-1, abi.PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
             self.walked.madvise(abi.MADV_MERGEABLE)  # or full_scans would stand still while no test has mergeable memory
+            self.walked.madvise(abi.MADV_DONTFORK)  # a tracer's watcher outlives this process for a moment, with all that it inherits
         if self.counters is None:
             self.counters = Counters()
         if self.nursery is None:
