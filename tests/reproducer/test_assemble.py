@@ -198,3 +198,48 @@ def test_the_settings_are_put_back_when_it_is_killed(number: signal.Signals, tmp
         assert (KSM / "run").read_text() == "1\n"
         running.send_signal(number)
     assert settings() == before
+
+
+SPAWNED = """litmus own/spawned
+    A spawned process is like any other, but that it has nothing of its parent's.
+
+memory x y
+memory z
+
+A  write x y z 7
+A  munmap y
+A  uffd open event-fork wp-async
+A  uffd register x wp
+A  spawn B
+B  expect none x y z
+B  pagemap_scan x z present
+B  expect not reported x z
+B  write x 3
+B  write y 4
+B  fork C
+-  expect same B.x C.x
+C  mprotect y none
+C  read y -> SIGSEGV
+C  spawn D
+D  read x -> 0
+D  uffd open
+D  uffd register x wp
+D  write x 6
+D  uffd protect x
+D  write x 7 -> blocks
+D  expect event x
+D  uffd release x
+-  expect A.x = 7, B.x = 3, D.x = 7
+"""
+
+
+@kernel
+def test_a_spawned_process_is_like_any_other(tmp_path: Path) -> None:
+    """It executes the same program again, which takes its place instead of running the test."""
+    status, said = ended(SPAWNED, tmp_path)
+    if status == 4:
+        pytest.skip(said.splitlines()[-1])
+    assert (status, said.splitlines()[-1]) == (0, "kept: own/spawned"), said
+    assert said.count("memory x y") == 1
+    status, said = ended(SPAWNED.replace("B  expect none x y z", "B  expect x = 7"), tmp_path)
+    assert (status, "BROKEN: B  x = 7" in said) == (1, True), said

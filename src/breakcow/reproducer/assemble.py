@@ -5,6 +5,7 @@ import textwrap
 from breakcow import litmus
 from breakcow.litmus.program import Program
 from breakcow.litmus.syntax import Atom, Step, Test
+from breakcow.mm.actions import BIRTHS
 from breakcow.reproducer import claims, fragments, steps
 from breakcow.reproducer.body import ELSEWHERE, LEAVES, NEEDS, harmless, main
 from breakcow.reproducer.names import renamed
@@ -63,7 +64,7 @@ def _ways(made: list[Step], atoms: list[Atom]) -> set[str]:
 
     It is itself if the process never forks or exits, is not to wait for its userfaultfd, and does not have KSM scan all that it has.
     """
-    ends = any(step.verb in {"fork", "exit", "merge_any"} or step.outcome == "blocked" for step in made)
+    ends = any(step.verb in {*BIRTHS, "exit", "merge_any"} or step.outcome == "blocked" for step in made)
     if ends or any(atom.kind == "blocked" for atom in atoms):
         return {"processes", "many"}
     return {"processes", "alone", *(["may_wait"] if any(step.verb == "uffd_open" for step in made) else [])}

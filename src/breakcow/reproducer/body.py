@@ -34,12 +34,13 @@ LEAVES = {"pin": "unpin", "vmsplice": "drain"}  # verb -> the fragment that undo
 
 
 def main(test: Test, program: Program, chosen: set[str]) -> str:
-    """The function `main()` of a reproducer that has the fragments `chosen`."""
-    lines = ["begin();", *_asked(test, chosen), *(["birth();"] if "many" in chosen else [])]
+    """The function `main()` of a reproducer that has the fragments `chosen`. With arguments it is a process that was spawned."""
+    lines = ["if (argc > 1)", "\tgo_on(words);"] if "spawn" in chosen else []
+    lines += ["begin();", *_asked(test, chosen), *(["birth();"] if "many" in chosen else [])]
     if "ksm" in chosen:
         lines += ["start_ksm();", *(text for fragment, text in START.items() if fragment in chosen)]
     lines += [line for number in range(len(test.memory)) for line in _mapped(test, number)]
-    lines += ["keep_page_table();"] if "keep_page_table" in chosen else []
+    lines += ["keep_page_table(A);"] if "keep_page_table" in chosen else []
     held: list[str] = []
     checked = claims.checked(test)
     for number, item in enumerate(test.body):
@@ -53,7 +54,8 @@ def main(test: Test, program: Program, chosen: set[str]) -> str:
             lines += ["", *_made(item, actions, program, _claimed(test, number))]
             lines += _let_go(item, held)
     lines += ["", f'return verdict("{test.name}");']
-    return "int main(void)\n{\n" + "\n".join(f"\t{line}" if line else "" for line in lines) + "\n}"
+    arguments = "int argc, char **words" if "spawn" in chosen else "void"
+    return f"int main({arguments})\n{{\n" + "\n".join(f"\t{line}" if line else "" for line in lines) + "\n}"
 
 
 def harmless(text: str) -> str:

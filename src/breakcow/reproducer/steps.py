@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from breakcow.litmus.program import Action, Program
 from breakcow.litmus.syntax import Step
-from breakcow.mm.actions import FEATURES, KNOBS, SCANS
+from breakcow.mm.actions import BIRTHS, FEATURES, KNOBS, SCANS
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ CALLS = {  # verb of the action table -> how it is made
     "munmap": _pages("munmap_pages"),
     "merge_any": Call("merge_any", "merge_any({process}, {argument})"),
     "fork": Call("fork", "fork_process({process}, {argument})"),
+    "spawn": Call("spawn", "spawn_process({process}, {argument})"),
     "exit": Call("exit", "exit_process({process})"),
     "pagemap_scan": _pages("pagemap_scan", "{argument}"),
     "clear_refs": Call("clear_refs", "clear_refs({process})"),
@@ -128,7 +129,7 @@ def _argument(action: Action) -> str:
         return PROTECTIONS[action.argument]
     if action.verb == "pagemap_scan":
         return SCAN[action.argument]
-    if action.verb == "fork":
+    if action.verb in BIRTHS:
         return chr(ord("A") + action.argument)
     if action.verb == "uffd_open":
         return uffd_arguments(action.argument)
