@@ -5,7 +5,7 @@ import pytest
 from breakcow.backend.errors import Disturbed
 from breakcow.backend.model import ModelBackend
 from breakcow.backend.observation import Observation
-from breakcow.conform import random_programs
+from breakcow.conform import ahead
 from breakcow.conform.random_programs import Finding, Tally, conform
 from breakcow.conform.shrink import shrink
 from breakcow.kernel import PROFILES
@@ -62,7 +62,7 @@ class Spoilt(ModelBackend):
 
 
 def test_programs_that_others_spoil_are_counted_and_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(random_programs, "PATIENCE", 0)
+    monkeypatch.setattr(ahead, "PATIENCE", 0)
     tally = Tally()
     assert not list(conform(Spoilt(PROFILES["6.12"]), ModelBackend(PROFILES["6.12"]), range(8), tally, lambda: None))
     assert (tally.programs, tally.disturbed) == (6, 2)

@@ -216,9 +216,10 @@ def main() -> None:
     """Answer the requests on standard input until it ends."""
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever prints does not print between the answers
+    encode = json.JSONEncoder(separators=(",", ":")).encode
 
     def say(answer: Json) -> None:
-        answers.write(json.dumps(answer, separators=(",", ":")).encode() + b"\n")
+        answers.write(encode(answer).encode() + b"\n")
 
     controller = Controller(say)
     try:

@@ -109,11 +109,11 @@ class Ksmd:
 
 
 def _until(condition: Callable[[], bool], end: float) -> None:
-    """Wait until `condition()` holds, without keeping ksmd from this CPU."""
+    """Wait until `condition()` holds, without keeping ksmd from this CPU: where clocks are coarse, any sleep would last a tick."""
     while not condition():
         if time.monotonic() > end:
             raise KsmdError("ksmd does not finish its scan: is it stopped, or does it scan much memory of others?")
-        time.sleep(0)
+        os.sched_yield()
 
 
 def find() -> int:

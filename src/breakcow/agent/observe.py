@@ -5,27 +5,26 @@ present through /proc/PID/mem: a hole is never touched. Then the canonical form 
 """
 
 import os
-import struct
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from . import ksm, smaps
-from .abi import PAGE
 from .contents import Contents
+from .gather import Again
 from .process import Held, Process
+from .reading import MIXED, NUMBER, PFN, PRESENT, SOFT_DIRTY, SWAP, UFFD_WP, Reading
 from .thp import HUGE
 
-SOFT_DIRTY, UFFD_WP, SWAP, PRESENT = 1 << 55, 1 << 57, 1 << 62, 1 << 63
-PFN = (1 << 55) - 1
 SWAP_TYPE = SWP_PTE_MARKER = 31  # the last type, which no swap area can have (include/linux/swap.h)
 KPF_WRITEBACK, KPF_KSM, KPF_THP, KPF_ZERO_PAGE = 1 << 8, 1 << 21, 1 << 22, 1 << 24
-BITS = SOFT_DIRTY | UFFD_WP | SWAP | PRESENT
-MIXED = 1 << 64  # our own, of what stands for many base pages: they are not alike
 WRITEBACK_SECONDS = 2
 
 SCANNED = ("pages_shared", "pages_sharing", "pages_unshared")
+COW_KSM = re.compile(rb"\ncow_ksm (\d+)\n")
+LINE = 64  # bytes, at most, of a line of /proc/vmstat
 
 Place = tuple[str, int]  # process name, page
 Seen = dict[str, object]  # of backend.observation, as JSON
@@ -60,29 +59,39 @@ class Observer:
         self.names = names
         self.counters = counters
         self.contents = contents
+        self.reading = Reading(counters.kpageflags, counters.kpagecount)
         self.before: dict[Place, int] = {}
         self.frames: dict[int, Frame] = {}
-        self.numbered = 0
         self.ksm: dict[int, bool] = {}
         self.huge: dict[str, list[tuple[int, int]]] = {}
+        self.mapped: list[set[int]] = []
+        self.pages: dict[str, Seen] = {}  # of each process, as they were seen last
+        self.still = False  # and nothing had moved
         self.seen: dict[tuple[object, ...], Seen] = {}  # what was said of pages, to be said again
 
     def observe(self, processes: Iterable[Process], merged: bool) -> dict[str, Seen]:
         """The processes, as they are now. merged: ksmd may have merged pages since the last time."""
-        self.frames, self.numbered = {}, 0
-        living = sorted((process for process in processes), key=lambda process: process.name)
-        entries = {process.name: _pagemap(process) for process in living if process.alive}
+        everybody = sorted(processes, key=lambda process: process.name)
+        living = [process for process in everybody if process.alive]
+        same = self.reading.again(living) and [process.mapped for process in living] == self.mapped
+        if not same or not self.still or self.offsets or (merged and not self.bits.ksm):
+            self._look_anew(living, merged)
+        return {process.name: self._process(process) for process in everybody}
+
+    def _look_anew(self, living: list[Process], merged: bool) -> None:
+        """Say what is to be seen of the pages of these processes, as they were just read."""
         if self.offsets:
-            self.huge = {process.name: smaps.huge_areas(process.pid) for process in living if process.alive}
-        now = self._frames_of(living, entries)
+            self.huge = {process.name: smaps.huge_areas(process.pid) for process in living}
+        self._number_frames()
+        now = self._places()
         if not self.bits.ksm:
             if merged or any(self.before.get(place) != pfn for place, pfn in now.items()):
                 self._ask_smaps(living, now)
             for pfn, frame in self.frames.items():  # a frame that has stayed is a KSM page if it was one
                 frame.ksm = self.ksm.get(pfn) if frame.number >= 0 else False
-        seen = {process.name: self._process(process, entries.get(process.name, [])) for process in living}
-        self.before = now
-        return seen
+        self.pages = {process.name: self._pages(process, self.reading.entries[process.name]) for process in living}
+        self.mapped = [process.mapped for process in living]
+        self.before, self.still = now, self.before == now
 
     def shared_with_others(self) -> bool:
         """Whether a page of the last observation is mapped more often than by those observed."""
@@ -93,57 +102,56 @@ class Observer:
 
     def frames_of(self, process: Process, pages: Iterable[int]) -> list[int]:
         """The pfns of those pages that are present now."""
-        entries = _pagemap(process)
-        return [entries[page] & PFN for page in pages if entries[page] & PRESENT]
+        return [entry & PFN for page in pages if (entry := process.entries(page)[0]) & PRESENT]
 
     def await_writeback(self, frames: Iterable[int]) -> None:
         """Wait until none of the frames is being written to the swap area."""
         end = time.monotonic() + WRITEBACK_SECONDS
         while time.monotonic() < end and any(self.counters.frame(pfn)[0] & KPF_WRITEBACK for pfn in frames):
-            time.sleep(0.001)
+            os.sched_yield()
 
-    def _frames_of(self, processes: list[Process], entries: dict[str, list[int]]) -> dict[Place, int]:
-        """(process, page) -> pfn of every page but the zero page; numbers the frames on the way."""
-        now: dict[Place, int] = {}
-        for process in processes:
-            for page, entry in enumerate(entries.get(process.name, ())):
-                if entry & PRESENT and self._frame(process, page, entry & PFN).number >= 0:
-                    now[process.name, page] = entry & PFN
-        return now
+    def _number_frames(self) -> None:
+        """Number the frames in the order of processes and pages: all but zero pages."""
+        self.frames, numbered = {}, 0
+        for pfn, (flags, mapcount, data) in self.reading.frames.items():
+            if flags & KPF_ZERO_PAGE:
+                self.frames[pfn] = Frame(-2 if flags & KPF_THP else -1, mapcount, False, None)
+            else:
+                content = self.contents.value(data) if data else None
+                self.frames[pfn] = Frame(numbered, mapcount, bool(flags & KPF_KSM), content)
+                numbered += 1
 
-    def _frame(self, process: Process, page: int, pfn: int) -> Frame:
-        """What is known of a frame that the process maps."""
-        if pfn in self.frames:
-            return self.frames[pfn]
-        flags, mapcount = self.counters.frame(pfn)
-        if flags & KPF_ZERO_PAGE:
-            return self.frames.setdefault(pfn, Frame(-2 if flags & KPF_THP else -1, mapcount, False, None))
-        content = self._content(process, process.addresses[page]) if process.sizes[page] == PAGE else None
-        self.numbered += 1
-        number = self.numbered - 1
-        return self.frames.setdefault(pfn, Frame(number, mapcount, bool(flags & KPF_KSM), content))
+    def _places(self) -> dict[Place, int]:
+        """(process, page) -> pfn, wherever something but a zero page is present."""
+        return {
+            (name, page): entry & PFN
+            for name, entries in self.reading.entries.items()
+            for page, entry in enumerate(entries)
+            if entry & PRESENT and self.frames[entry & PFN].number >= 0
+        }
 
     def _ask_smaps(self, processes: list[Process], now: dict[Place, int]) -> None:
         """Put what smaps says in the place of KPF_KSM."""
         mapped = [
-            (process, {process.addresses[page]: pfn for (name, page), pfn in now.items() if name == process.name})
-            for process in processes
-            if process.alive
+            (process, {process.addresses[page]: pfn for (name, page), pfn in now.items() if name == process.name}) for process in processes
         ]
         stayed = {pfn for place, pfn in now.items() if self.before.get(place) == pfn}
         self.ksm = smaps.ksm_frames(mapped, {pfn: ksm for pfn, ksm in self.ksm.items() if pfn in stayed})
 
-    def _process(self, process: Process, entries: list[int]) -> Seen:
+    def _pages(self, process: Process, entries: list[int]) -> Seen:
+        return {name: self._page(process, page, entries[page]) for page, name in enumerate(self.names)}
+
+    def _process(self, process: Process) -> Seen:
         seen: Seen = {"state": process.state}
         if not process.alive:
             return seen
-        seen["pages"] = {name: self._page(process, page, entries[page]) for page, name in enumerate(self.names)}
+        seen["pages"] = self.pages[process.name]
         held: dict[str, Mapping[int, Held]] = {"pinned": process.pins, "spliced": process.pipes}
         for key, pages in held.items():
             if pages:
                 seen[key] = {self.names[page]: self.contents.value(each.content()) for page, each in sorted(pages.items())}
-        if process.merging >= 0:
-            seen["merging"] = int(os.pread(process.merging, 32, 0))
+        if process.name in self.reading.merging:
+            seen["merging"] = self.reading.merging[process.name]
         return seen
 
     def _page(self, process: Process, page: int, entry: int) -> Seen:
@@ -190,38 +198,34 @@ class Observer:
         known = {"content": frame.content, "mapcount": mapcount, "ksm": frame.ksm}
         return seen | {key: value for key, value in known.items() if value is not None}
 
-    def _content(self, process: Process, address: int) -> int | None:
-        """The value of a present page; None where this kernel refuses to read what the process may not read itself."""
-        try:
-            return self.contents.value(os.pread(process.files[1], PAGE, address))
-        except OSError:
-            return None
-
 
 class Counters:
     """The open files of the counters, kept for many runs."""
 
     def __init__(self) -> None:
-        self.files = {name: _open(f"{ksm.DIRECTORY}/{name}") for name in (*ksm.COUNTERS, *SCANNED) if ksm.has(name)}
+        self.files = {name: _open(f"{ksm.DIRECTORY}/{name}") for name in dict.fromkeys((*ksm.COUNTERS, *SCANNED)) if ksm.has(name)}
         self.vmstat = _open("/proc/vmstat")
         self.kpageflags = _open("/proc/kpageflags")
         self.kpagecount = _open("/proc/kpagecount")
+        self.cow_ksm = self._find_cow_ksm()
+        self.numbers = Again()
 
     def read(self) -> dict[str, int]:
-        """The counters of KSM, and cow_ksm of /proc/vmstat since boot, as far as this kernel has them."""
-        values = {name: int(os.pread(self.files[name], 32, 0)) for name in ksm.COUNTERS if name in self.files}
-        os.lseek(self.vmstat, 0, os.SEEK_SET)
-        text = b""
-        while part := os.read(self.vmstat, 65536):  # the kernel gives a page at a time
-            text += part
-            _, found, rest = text.partition(b"\ncow_ksm ")
-            if found and b"\n" in rest:
-                return values | {"cow_ksm": int(rest.split(b"\n", 1)[0])}
-        return values
-
-    def scanned(self) -> int:
-        """How many pages KSM counts as merged or as seen without a partner."""
-        return sum(int(os.pread(self.files[name], 32, 0)) for name in SCANNED)
+        """The counters of KSM, and cow_ksm of /proc/vmstat since boot, as far as this kernel has them; "scanned" is how many pages KSM
+        counts as merged or as seen without a partner."""
+        self.numbers.read(((self.vmstat, LINE, self.cow_ksm), *((file, NUMBER, 0) for file in self.files.values())))
+        line, *lengths = self.numbers.results
+        starts = range(LINE, len(self.numbers.data), NUMBER)
+        texts = (self.numbers.data[start : start + length] for start, length in zip(starts, lengths, strict=True))
+        values = {name: int(text) for name, text in zip(self.files, texts, strict=True)}
+        found = {name: values[name] for name in ksm.COUNTERS if name in values} | {"scanned": sum(values.get(name, 0) for name in SCANNED)}
+        if not self.cow_ksm:
+            return found
+        cow_ksm = COW_KSM.match(self.numbers.data[:line])
+        if cow_ksm is None:  # a number before it has got longer
+            self.cow_ksm = self._find_cow_ksm()
+            return self.read()
+        return found | {"cow_ksm": int(cow_ksm[1])}
 
     def frame(self, pfn: int) -> tuple[int, int]:
         """The flags and the mapcount of a page frame."""
@@ -234,22 +238,15 @@ class Counters:
         for file in (*self.files.values(), self.vmstat, self.kpageflags, self.kpagecount):
             os.close(file)
 
+    def _find_cow_ksm(self) -> int:
+        """Where in /proc/vmstat the line of cow_ksm begins, with the end of the line before it; 0 if this kernel has none."""
+        with open("/proc/vmstat", "rb") as file:
+            found = COW_KSM.search(file.read())
+        return found.start() if found else 0
+
 
 def _open(path: str) -> int:
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-
-
-def _pagemap(process: Process) -> list[int]:
-    """The pagemap entry of each page, in one read of the span that they lie in."""
-    first = min(process.addresses) // PAGE
-    count = max(process.addresses) // PAGE + 1 - first
-    data = os.pread(process.files[0], count * 8, first * 8)
-    entries = struct.unpack(f"<{len(data) // 8}Q", data)
-    found = [entries[at // PAGE - first] for at in process.addresses]
-    for page, size in enumerate(process.sizes):
-        if size > PAGE and any((entry ^ found[page]) & BITS for entry in process.entries(page)):
-            found[page] |= MIXED
-    return found
 
 
 def _inside(address: int, areas: Sequence[tuple[int, int]]) -> bool:

@@ -8,8 +8,9 @@ import struct
 from collections.abc import Callable
 
 from . import abi, ksm, neighbours, pagemap_scan, pins, stub, thp, uffd
-from .observe import KPF_KSM, PFN, SOFT_DIRTY, UFFD_WP, Bits
+from .observe import KPF_KSM, Bits
 from .process import FIRST_AREA, Nursery
+from .reading import PFN, SOFT_DIRTY, UFFD_WP
 
 WP_UNPOPULATED, WP_ASYNC = 1 << 13, 1 << 15
 ROOT = "tests of a real kernel need the superuser (they read page frame numbers and step ksmd): run as root, or in a VM"

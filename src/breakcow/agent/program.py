@@ -1,6 +1,7 @@
 """The program of a request, checked: the controller runs as root and believes nothing that it is sent."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from . import thp
@@ -62,12 +63,12 @@ class Program:
         """Bytes from one area to the next."""
         return 2 * thp.HUGE if self.huge else AREA
 
-    @property
+    @cached_property
     def merges(self) -> bool:
         """It may merge pages, or step ksmd."""
         return any(action.verb in ("mergeable", "merge_any", *KERNEL_VERBS) for action in self.actions)
 
-    @property
+    @cached_property
     def scans(self) -> bool:
         """It uses PAGEMAP_SCAN."""
         return any(action.verb == "pagemap_scan" for action in self.actions)

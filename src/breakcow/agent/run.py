@@ -47,6 +47,7 @@ class Run:
         self.tracer = tracer
         self.hung = False
         self.filled = 0
+        self.base_pages = sum(program.sizes()) // abi.PAGE
         self.counts = program.merges and ksmd is not None and ksmd.alone
         before = observer.counters.read() if self.counts else {}
         self.cow_ksm, self.zero_pages = before.get("cow_ksm", 0), before.get("ksm_zero_pages", 0)
@@ -257,25 +258,23 @@ class Run:
             seen["resumed"] = self.resumed
         if self.events:
             seen["events"] = self.events
-        if self.counts and self._ours():
-            seen["counters"] = self._counters()
+        if self.counts:
+            counters = self.observer.counters.read()
+            # what KSM counts can be ours, as it is not more than we have; once it is more, somebody else merges too
+            self.counts = counters["scanned"] <= len(self.processes) * self.base_pages
+            if self.counts:
+                seen["counters"] = self._ours(counters)
         return seen
 
-    def _ours(self) -> bool:
-        """What KSM counts is ours: it can be, as it is not more than we have. Once it is more, somebody else merges too."""
-        self.counts = self.observer.counters.scanned() <= len(self.processes) * sum(self.program.sizes()) // abi.PAGE
-        return self.counts
-
-    def _counters(self) -> dict[str, int]:
-        """The counters now: cow_ksm as the difference over this action, ksm_zero_pages over this run.
+    def _ours(self, counters: dict[str, int]) -> dict[str, int]:
+        """The counters of this run: cow_ksm as the difference over this action, ksm_zero_pages over this run.
 
         Before 6.18 ksm_zero_pages does not come back to 0 after a fork of zero pages that KSM placed, and would tell of earlier runs.
         """
-        counters = self.observer.counters.read()
-        if "ksm_zero_pages" in counters:
-            counters["ksm_zero_pages"] -= self.zero_pages
-        cow_ksm = counters.get("cow_ksm", 0)
-        if "cow_ksm" in counters:
-            counters["cow_ksm"] -= self.cow_ksm
-        self.cow_ksm = cow_ksm
-        return counters
+        ours = {name: value for name, value in counters.items() if name != "scanned"}
+        if "ksm_zero_pages" in ours:
+            ours["ksm_zero_pages"] -= self.zero_pages
+        if "cow_ksm" in ours:
+            ours["cow_ksm"] -= self.cow_ksm
+            self.cow_ksm = counters["cow_ksm"]
+        return ours

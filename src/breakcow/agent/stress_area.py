@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from . import abi
 from .abi import PAGE
-from .observe import KPF_KSM, KPF_ZERO_PAGE, PFN, PRESENT, SOFT_DIRTY, UFFD_WP, Bits
+from .observe import KPF_KSM, KPF_ZERO_PAGE, Bits
+from .reading import PFN, PRESENT, SOFT_DIRTY, UFFD_WP
 
 HOLE = bytes(PAGE)
 

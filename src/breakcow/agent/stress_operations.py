@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from . import abi, uffd
 from .abi import PAGE
-from .observe import UFFD_WP
+from .reading import UFFD_WP
 from .stress_area import Area, Page, frame
 from .stress_slots import CHILD, NUMBER, PID, TOLD
 

@@ -83,6 +83,8 @@ CODE = (
 _HEADERS = 64 + 3 * 56  # the ELF header and three program headers; the code follows
 _PT_LOAD, _PT_GNU_STACK = 1, 0x6474E551
 _R, _W, _X = 4, 2, 1
+_REQUEST = struct.Struct("<8q")
+_NOTHING = (0,) * 6
 
 
 def code() -> bytes:
@@ -113,5 +115,4 @@ def image() -> bytes:
 
 def request(number: int, arguments: tuple[int, ...], payload: bytes = b"", wanted: int = 0) -> bytes:
     """One request: `payload` will lie at BUFFER, `wanted` bytes of BUFFER come back with the result."""
-    words = [number, *arguments, *([0] * (6 - len(arguments))), HEADER + wanted if wanted else 8]
-    return struct.pack("<8Q", *(word & 0xFFFFFFFFFFFFFFFF for word in words)) + payload
+    return _REQUEST.pack(number, *arguments, *_NOTHING[len(arguments) :], HEADER + wanted if wanted else 8) + payload

@@ -1,24 +1,20 @@
 """Random programs on a real kernel, each held against the model of the profile that was measured on it."""
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from breakcow.backend.compare import Difference
-from breakcow.backend.errors import Disturbed
 from breakcow.backend.measure import Kernel
 from breakcow.backend.model import ModelBackend
-from breakcow.backend.observation import Observation
 from breakcow.backend.promises import broken
 from breakcow.conform.able import EVERY, UNSAID, possible
+from breakcow.conform.ahead import Ahead
 from breakcow.conform.generate import generate
 from breakcow.conform.shrink import shrink
 from breakcow.litmus import parse, program, requirements, to_text
 from breakcow.litmus.program import Program
 from breakcow.litmus.syntax import Test
-
-PATIENCE = 0.5  # seconds that other processes are given to be done with their mergeable memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,42 +43,37 @@ class Tally:
 def conform(kernel: Kernel, model: ModelBackend, seeds: range, tally: Tally, progress: Callable[[], None]) -> Iterator[Finding]:
     """Run the programs of `seeds` and yield every one whose observations the model does not allow. Raises LostBackend."""
     able = kernel.probe().abilities
+    with Ahead(kernel) as ahead:
+        for (seed, test), flat, seen in ahead.all(_programs(seeds, able, tally)):
+            if seen is None:
+                tally.disturbed += 1
+                continue
+            tally.programs += 1
+            tally.steps += len(seen)
+            tally.promises.update({one.promise for one in broken(flat, seen)})
+            if difference := model.check(flat, seen):
+                yield smallest(ahead, model, Finding(f"seed {seed}", test, difference, False))
+            progress()
+
+
+def _programs(seeds: range, able: dict[str, str], tally: Tally) -> Iterator[tuple[tuple[int, Test], Program]]:
+    """The programs of `seeds` that this kernel can run; the others are counted."""
     verbs = possible(EVERY, able)
     for seed in seeds:
         test = generate(seed, verbs)
         if any(able.get(word) for word in requirements(test) if word not in UNSAID):
             tally.skipped += 1
-            continue
-        flat = program(test)
-        seen = undisturbed(kernel, flat)
-        if seen is None:
-            tally.disturbed += 1
-            continue
-        tally.programs += 1
-        tally.steps += len(seen)
-        tally.promises.update({one.promise for one in broken(flat, seen)})
-        if difference := model.check(flat, seen):
-            yield smallest(kernel, model, Finding(f"seed {seed}", test, difference, False))
-        progress()
+        else:
+            yield (seed, test), program(test)
 
 
-def undisturbed(kernel: Kernel, flat: Program) -> tuple[Observation, ...] | None:
-    """What the kernel shows, or None if memory of other processes spoils it and goes on to; each time that is waited for once."""
-    for seconds in (PATIENCE, 0):
-        try:
-            return kernel.run(flat)
-        except Disturbed:
-            time.sleep(seconds)
-    return None
-
-
-def smallest(kernel: Kernel, model: ModelBackend, found: Finding) -> Finding:
+def smallest(ahead: Ahead, model: ModelBackend, found: Finding) -> Finding:
     """What was found, shrunk as long as it shows."""
     differences = {to_text(found.test): found.difference}
 
     def differs(candidate: Test) -> bool:
         flat = program(candidate)
-        seen = undisturbed(kernel, flat)
+        seen = ahead.run(flat)
         difference = model.check(flat, seen) if seen else None
         if difference:
             differences[to_text(candidate)] = difference

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from breakcow.backend.measure import Kernel
 from breakcow.backend.model import ModelBackend
 from breakcow.backend.observation import Observation
+from breakcow.conform.ahead import Ahead
 from breakcow.conform.prologues import PROLOGUES, prologue
-from breakcow.conform.random_programs import Finding, smallest, undisturbed
+from breakcow.conform.random_programs import Finding, smallest
 from breakcow.conform.tour import tours
 from breakcow.conform.transitions import Graph
 from breakcow.explore.bound import Bound, Operation
@@ -56,24 +58,23 @@ def run(
     kernel: Kernel, model: ModelBackend, planned: Iterator[Tour], shard: tuple[int, int], covered: Covered, progress: Callable[[], None]
 ) -> Iterator[Finding]:
     """Run every `shard[1]`-th program from `shard[0]` on, and yield each that the kernel left, shrunk. Raises LostBackend."""
-    for number, tour in enumerate(planned):
-        if number % shard[1] != shard[0]:
-            continue
-        seen = undisturbed(kernel, tour.program)
-        covered.transitions += tour.new
-        if seen is None:
-            covered.disturbed += 1
-            continue
-        covered.programs += 1
-        covered.steps += len(seen)
-        difference = model.check(tour.program, seen)
-        if difference is None:
-            covered.confirmed += tour.new
-            covered.inferred += _pinned(tour, seen) if model.profile.gup_unshare else 0
-        else:
-            strayed = replace(tour.program, actions=tour.program.actions[: difference.step + 1])
-            yield smallest(kernel, model, Finding(f"tour {number}", as_test(strayed), difference, False))
-        progress()
+    dealt = ((one, one[1].program) for one in islice(enumerate(planned), shard[0], None, shard[1]))
+    with Ahead(kernel) as ahead:
+        for (number, tour), flat, seen in ahead.all(dealt):
+            covered.transitions += tour.new
+            if seen is None:
+                covered.disturbed += 1
+                continue
+            covered.programs += 1
+            covered.steps += len(seen)
+            difference = model.check(flat, seen)
+            if difference is None:
+                covered.confirmed += tour.new
+                covered.inferred += _pinned(tour, seen) if model.profile.gup_unshare else 0
+            else:
+                strayed = replace(flat, actions=flat.actions[: difference.step + 1])
+                yield smallest(ahead, model, Finding(f"tour {number}", as_test(strayed), difference, False))
+            progress()
 
 
 def _program(found: Graph, steps: list[int]) -> Program:
