@@ -552,3 +552,11 @@ def test_what_a_neighbour_spoils_is_no_observation(host: HostBackend, content: b
             host.run(flat(body))
         neighbour.communicate()
     assert results(host.run(flat(body)))[-1] == "ok"
+
+
+@pytest.mark.needs("ksm", "merge-any", "pagemap-scan")
+def test_what_the_agent_maps_is_not_merged(host: HostBackend) -> None:
+    """A page that holds the page table, in each of two processes that are born with all that they map mergeable."""
+    seen = host.run(flat("A pagemap_scan x written\nA prctl memory_merge 1\nA spawn B\nA spawn C\n- ksm scan 3"))
+    assert [one.processes[name].merging for one in seen[-3:] for name in "ABC"] == [0] * 9
+    assert seen[-1].counters["pages_shared"] == 0

@@ -102,10 +102,13 @@ class Run:
 
     def keep_page_table(self, process: Process) -> None:
         """A written page that no test names, in the page table of those it names: to PAGEMAP_SCAN a hole in a page table that is there
-        is another thing than one that lacks it, and page tables come and go unseen."""
+        is another thing than one that lacks it, and page tables come and go unseen. KSM has no part in it: a process born under
+        PR_SET_MEMORY_MERGE has all that it maps mergeable."""
         small = {at & -PAGE_TABLE for page, at in enumerate(self.program.addresses()) if page not in self.program.offsets()}
         for last in sorted(table + PAGE_TABLE - abi.PAGE for table in small):
             process.map(last, abi.PAGE)
+            if self.program.merges:
+                process.call(abi.MADVISE, last, abi.PAGE, abi.MADV_UNMERGEABLE)
             process.call(stub.COPY, last, stub.BUFFER, 1, payload=b"x")
 
     def _act(self, action: Action) -> Outcome:
