@@ -560,3 +560,13 @@ def test_what_the_agent_maps_is_not_merged(host: HostBackend) -> None:
     seen = host.run(flat("A pagemap_scan x written\nA prctl memory_merge 1\nA spawn B\nA spawn C\n- ksm scan 3"))
     assert [one.processes[name].merging for one in seen[-3:] for name in "ABC"] == [0] * 9
     assert seen[-1].counters["pages_shared"] == 0
+
+
+@pytest.mark.needs("thp")
+def test_an_observation_of_a_huge_page_is_read_anew_each_time(host: HostBackend) -> None:
+    """What is read of its page table is how it begins: the rest of it could have changed, also where that has not."""
+    body = "A write x 7\nA read y\nA read x\nA write z 1\nA read z"
+    program = litmus.parse("litmus a/b\n    Test.\n\nmemory huge x y rest\nmemory z\n\n" + body + "\n")[0]
+    seen = host.run(litmus.program(program))
+    assert [page(one, "x").mapcount for one in seen] == [1] * 5
+    assert [page(one, "x").content for one in seen] == [7] * 5

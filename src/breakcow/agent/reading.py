@@ -36,7 +36,8 @@ class Reading:
         """Read of these processes what is to be seen of them: whether it is what was read the last time."""
         names = [process.name for process in living]
         same = self._tables.read(tuple(read for process in living for read in _tables(process))) and names == self.names
-        if not same or any(size > PAGE for process in living for size in process.sizes):
+        same = same and not any(size > PAGE for process in living for size in process.sizes)  # of these the tables say only how they begin
+        if not same:
             self.names = names
             self._read_tables(living)
             wanted = self._frames_of(living)
