@@ -159,6 +159,24 @@ def test_a_zero_page_of_ksm_counts_twice_if_the_child_is_counted(kernel: str, co
     assert machine.broken() == set()
 
 
+@pytest.mark.parametrize(("kernel", "promised"), [("6.18", False), ("6.16", True)])
+def test_zero_pages_that_no_child_gets_are_counted_with_those_of_the_child(kernel: str, promised: bool) -> None:
+    machine = Machine(kernel)
+    machine.do("ksm_set", c=1001)
+    machine.do("write", 0, c=0)
+    machine.do("mergeable", 0)
+    machine.do("ksm_scan", c=2)
+    machine.do("dontfork", 0)
+    machine.do("fork", c=1)
+    assert machine.s.proc[1].zero_pages == 1, "dup_mm() copies the number, whatever dup_mmap() leaves out"
+    assert machine.s.ksm.zero_pages == (1 if promised else 2)
+    assert machine.broken() == (set() if promised else {"internal-consistency"})
+    machine.do("exit", p=1)
+    machine.do("write", 0, c=1)
+    assert machine.s.proc[0].zero_pages == 0
+    assert machine.s.ksm.zero_pages == (0 if promised else 1), "for ever"
+
+
 def test_vmas_with_anonymous_pages_stay_apart_in_the_child_for_good() -> None:
     machine = Machine("6.12", areas=(0, 0, 1))
     machine.do("write", 0, c=1)

@@ -20,7 +20,7 @@ from breakcow.mm import flags
 from breakcow.mm.actions import BIRTHS, VERB, VERBS
 from breakcow.mm.flags import REUSE_REFCOUNT
 from breakcow.mm.ghost import follow
-from breakcow.mm.promises import consistent_counters, consistent_page
+from breakcow.mm.promises import consistent_page, consistent_tree
 from breakcow.mm.schema import Bounds, State
 from breakcow.mm.step import boot, step
 
@@ -164,7 +164,7 @@ class ModelBackend:
             for v in range(pages):
                 if not consistent_page(state, p, v):
                     raise ModelError(f"{self.name}: the entry of process {p}, page {v} contradicts its page")
-        if not consistent_counters(state):
+        if not consistent_tree(state):
             raise ModelError(f"{self.name}: the counters contradict the page tables")
 
 

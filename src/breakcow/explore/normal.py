@@ -61,6 +61,7 @@ def forget_sleep(s: State, p: int) -> None:
         proc.pending_argument = 0
     if proc.state == PROCESS_EXITED:
         proc.merging = 0
+        proc.zero_pages = 0
         proc.anon_vmas = 0
 
 

@@ -15,7 +15,7 @@ from breakcow.mm.huge_memory import pmd_populate, split_huge_pmd
 from breakcow.mm.ksm import ksm_enter, ksm_exit, ksm_fork
 from breakcow.mm.memory import map_new_page
 from breakcow.mm.page_alloc import page_maybe_dma_pinned, put_page
-from breakcow.mm.pgtable import copy_pte, is_anon_page, is_ksm_zero_pte, pte_mkdirty, zap_pte
+from breakcow.mm.pgtable import copy_pte, is_anon_page, pte_mkdirty, zap_pte
 from breakcow.mm.schema import State
 from breakcow.mm.userfaultfd import queue_event
 from breakcow.mm.vma import is_mergeable_vma, remove_vma, same_vma, vm_start
@@ -59,6 +59,7 @@ def spawn(s: State, p: int, v: int, n: int, c: int) -> int:
     child.anon_vmas = 0
     child.entered = 0
     child.merging = 0
+    child.zero_pages = 0
     if child.merge_any:
         ksm_enter(s, c)  # ksm_execve()
     for w in range(s.vma.shape[1]):
@@ -146,8 +147,6 @@ def copy_present_pte(s: State, p: int, c: int, v: int) -> None:
     if is_anon_page(pte):
         s.page[pte.frame].mapcount += 1
         s.page[pte.frame].exclusive = 0
-    if is_ksm_zero_pte(s, pte) and not s.kernel.ksm_fork_copies_merging:
-        s.ksm.zero_pages += 1  # ksm_fork() adds the child's to the global counter
     pte.write = 0
     copy_pte(twin, pte)
     if not s.vma[c, v].registered:

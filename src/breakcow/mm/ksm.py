@@ -63,7 +63,10 @@ def ksm_fork(s: State, p: int, c: int) -> None:
     s.proc[c].merge_any = s.proc[p].merge_any
     if s.kernel.ksm_fork_copies_merging:
         s.proc[c].merging = s.proc[p].merging  # dup_mm()
+    s.proc[c].zero_pages = s.proc[p].zero_pages  # dup_mm(), also of what dup_mmap() does not copy
     if s.proc[p].entered:
+        if not s.kernel.ksm_fork_copies_merging:
+            s.ksm.zero_pages += s.proc[c].zero_pages
         ksm_enter(s, c)
 
 

@@ -287,5 +287,6 @@ def replace_page(s: State, p: int, v: int, kpage: int) -> None:
     elif s.kernel.ksm_zero_pages_unmerge:
         pte_mkdirty(s, pte)
         s.ksm.zero_pages += 1
+        s.proc[p].zero_pages += 1
     s.page[old].mapcount -= 1
     put_page(s, old)

@@ -15,7 +15,7 @@ from breakcow.mm.flags import (
 from breakcow.mm.huge_fault import fault_write, handle_pmd_fault, maybe_mkwrite, wp_can_reuse_large_folio
 from breakcow.mm.huge_memory import pmd_populate
 from breakcow.mm.page_alloc import alloc_page, page_count, put_page
-from breakcow.mm.pgtable import is_anon_page, is_ksm_zero_pte, is_zero_pfn, pte_mkdirty, set_pte
+from breakcow.mm.pgtable import is_anon_page, is_zero_pfn, ksm_might_unmap_zero_page, pte_mkdirty, set_pte
 from breakcow.mm.schema import State
 from breakcow.mm.swap import do_swap_page
 from breakcow.mm.userfaultfd import handle_userfault, userfaultfd_pte_wp
@@ -145,8 +145,7 @@ def wp_page_copy(s: State, p: int, v: int, flags: int) -> int:
     soft_dirty = pte.soft_dirty
     uffd_wp = pte.uffd_wp
     anon_vma_prepare(s, p, v)
-    if is_ksm_zero_pte(s, pte):
-        s.ksm.zero_pages -= 1
+    ksm_might_unmap_zero_page(s, p, pte)
     map_new_page(s, p, v, s.page[old].content)
     if flags & FAULT_FLAG_UNSHARE:
         pte.soft_dirty = soft_dirty

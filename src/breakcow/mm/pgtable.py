@@ -67,11 +67,17 @@ def copy_pte(pte: Pte, source: Pte) -> None:
     pte.huge = source.huge
 
 
+def ksm_might_unmap_zero_page(s: State, p: int, pte: Pte) -> None:
+    """ksm_might_unmap_zero_page(), include/linux/ksm.h: one zero page less that KSM placed, of all and of this mm."""
+    if is_ksm_zero_pte(s, pte):
+        s.ksm.zero_pages -= 1
+        s.proc[p].zero_pages -= 1
+
+
 def zap_pte(s: State, p: int, v: int) -> None:
     """zap_pte_range() for one entry (mm/memory.c): the mapping goes, and the frame with it if it was the last reference."""
     pte = s.pte[p, v]
-    if is_ksm_zero_pte(s, pte):
-        s.ksm.zero_pages -= 1  # ksm_might_unmap_zero_page()
+    ksm_might_unmap_zero_page(s, p, pte)
     f = pte.frame
     anon = is_anon_page(pte)
     swap = pte.swap

@@ -118,7 +118,20 @@ def consistent_page(s: State, p: int, v: int) -> int:
 
 
 def consistent_counters(s: State) -> int:
-    """Promise 9, for the counters: mapcounts, shared and sharing equal what the tables and the tree say."""
+    """Promise 9, for the counters: they equal what the tables and the tree say."""
+    if not consistent_tree(s):
+        return 0
+    if s.kernel.ksm_fork_copies_merging or not s.kernel.ksm_zero_pages_unmerge:
+        return 1  # what fork does not count is subtracted all the same: the kernel's own counter is wrong
+    count = 0
+    for p in range(s.proc.shape[0]):
+        count += ksm_zero_entries(s, p)
+    return 1 if s.ksm.zero_pages == count else 0
+
+
+def consistent_tree(s: State) -> int:
+    """Promise 9, for all counters but those of zero pages, which no kernel keeps right: mapcounts, shared and sharing. Of zero pages that
+    KSM placed, an mm counts at least those that it maps."""
     if not consistent_mapcounts(s) or not consistent_swap_counts(s):
         return 0
     shared = 0
@@ -129,9 +142,10 @@ def consistent_counters(s: State) -> int:
             sharing += s.node[n].sharers - 1
     if s.ksm.pages_shared != shared or s.ksm.pages_sharing != sharing:
         return 0
-    if s.kernel.ksm_fork_copies_merging:
-        return 1  # what fork does not count is subtracted all the same: the kernel's own counter is wrong
-    return 1 if not s.kernel.ksm_zero_pages_unmerge or s.ksm.zero_pages == ksm_zero_entries(s) else 0
+    for p in range(s.proc.shape[0]):
+        if s.kernel.ksm_zero_pages_unmerge and s.proc[p].zero_pages < ksm_zero_entries(s, p):
+            return 0
+    return 1
 
 
 def consistent_mapcounts(s: State) -> int:
@@ -183,14 +197,13 @@ def swap_entries(s: State, f: int) -> int:
     return count
 
 
-def ksm_zero_entries(s: State) -> int:
-    """How many entries map a zero page that KSM placed: the dirty ones."""
+def ksm_zero_entries(s: State, p: int) -> int:
+    """How many entries of an mm map a zero page that KSM placed: the dirty ones."""
     count = 0
-    for p in range(s.pte.shape[0]):
-        for v in range(s.pte.shape[1]):
-            pte = s.pte[p, v]
-            if pte.present and pte.frame == ZERO_PAGE and pte.dirty:
-                count += 1
+    for v in range(s.pte.shape[1]):
+        pte = s.pte[p, v]
+        if pte.present and pte.frame == ZERO_PAGE and pte.dirty:
+            count += 1
     return count
 
 

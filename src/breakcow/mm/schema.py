@@ -84,6 +84,7 @@ PROCESS = {
     "argument": (16, "its argument"),
     "entered": (16, "rank on ksmd's list of mms, 0 if not on it (MMF_VM_MERGEABLE)"),
     "merging": (8, "ksm_merging_pages"),
+    "zero_pages": (8, "mm->ksm_zero_pages"),
     "merge_any": (8, "MMF_VM_MERGE_ANY"),
     "anon_vmas": (8, "how many anon_vmas it has made"),
     "uffd": (8, "a userfaultfd is open"),
