@@ -1,6 +1,6 @@
 """What Python calls of the compiled rules, apart from the search itself."""
 
-from breakcow.explore.expand import breaches, owner, successors
+from breakcow.explore.expand import breaches, by_operation, owner
 from breakcow.explore.normal import normalise
 from breakcow.explore.packing import pack, unpack
 from breakcow.explore.table import find_or_insert, hash_row
@@ -46,7 +46,10 @@ def leads_to(states: Words, i: int, actions: Words, work: States, raw: Words, ma
     """Every transition from the packed state in row `i`: (i, action, choices, hash) in rows of `made`, the state it leads to in the last
     rows of `work`, contents under their own names; how many."""
     unpack(work[0], states, i)
-    return successors(work, raw, made, 1, i, actions, 0, 0, made, tally, counts)
+    k = 0
+    for a in range(actions.shape[0]):
+        k = by_operation(work, raw, made, k, 1, i, actions, a, 0, 0, 1, made, tally, counts)
+    return k
 
 
 def put_away(work: States, k: int, out: Words, i: int) -> int:

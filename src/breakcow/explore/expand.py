@@ -1,11 +1,11 @@
 """The inner loop of the search: every successor of a run of states, each new one once. Compiled with the rules of `mm/`.
 
-A block of successors is made before any of them is looked up, so that the lookups, which miss every cache, overlap.
+Many successors are made before any of them is looked up, so that the lookups, which miss every cache, overlap.
 """
 
 from breakcow.explore.normal import normalise
 from breakcow.explore.packing import pack, unpack
-from breakcow.explore.table import copy_row, find_or_insert, hash_row
+from breakcow.explore.table import copy_row, find_or_insert, hash_row, same_row
 from breakcow.explore.words import Row, States, Words
 from breakcow.mm.flags import BUSY, PROCESS_NONE, PROCESS_RUNNING, ZERO_PAGE
 from breakcow.mm.ghost import BREACH_EVENT, BREACH_READ, BREACH_TRAP, follow
@@ -17,6 +17,7 @@ TRANSITIONS = 0  # what `counts` holds
 FOUND = 1
 FINDS = 2
 LOST = 3
+MOST_CHOICES = 4  # successors of a state by one operation, on the average of a block
 KINDS = 64  # of a page that a promise is broken on
 PROMISES_CHECKED = 9
 EXAMPLES = 4  # finds that are kept of each promise, operation and kind
@@ -53,21 +54,46 @@ def expand(
     (operation, promise, kind). counts: TRANSITIONS and so on, added to. shard, shards: which states `table` is for, see owner(); those of
     others are given out too, but for those in `sent`, hashes given out lately.
     """
-    block = made.shape[0]
-    parents = work.shape[0] - block
+    parents = work.shape[0] - made.shape[0]
+    room = MOST_CHOICES * parents * actions.shape[0]
     i = first
-    while i < last and counts[FOUND] + block <= out.shape[0] and counts[FINDS] + block <= finds.shape[0]:
+    while i < last and counts[FOUND] + room <= out.shape[0]:
         taken = min(parents, last - i)
         for j in range(taken):
             unpack(work[j], frontier, i + j)
-        k = successors(work, raw, made, taken, base + i, actions, picked, symmetric, finds, tally, counts)
-        for j in range(k):
-            made[j, 4] = table[made[j, 3] & table.shape[0] - 1]  # misses all caches, for all j at once
-        for j in range(k):
-            if is_new(table, sent, made[j, 3], shard, shards):
-                keep(work[parents + j], made, j, actions, picked, out, origin, finds, tally, counts)
+        k = 0
+        for a in range(actions.shape[0]):
+            k = by_operation(work, raw, made, k, taken, base + i, actions, a, picked, symmetric, 0, finds, tally, counts)
+            if a + 1 == actions.shape[0] or 2 * k > made.shape[0]:
+                look_up(work, made, k, actions, picked, table, out, origin, finds, tally, counts, sent, shard, shards)
+                k = 0
         i += taken
     return i
+
+
+def look_up(
+    work: States,
+    made: Words,
+    k: int,
+    actions: Words,
+    picked: int,
+    table: Row,
+    out: Words,
+    origin: Words,
+    finds: Words,
+    tally: Row,
+    counts: Row,
+    sent: Row,
+    shard: int,
+    shards: int,
+) -> None:
+    """Keep what is new of the successors in the first `k` rows of `made`."""
+    parents = work.shape[0] - made.shape[0]
+    for j in range(k):
+        made[j, 4] = table[made[j, 3] & table.shape[0] - 1]  # misses all caches, for all j at once
+    for j in range(k):
+        if is_new(table, sent, made[j, 3], shard, shards):
+            keep(work[parents + j], made, j, actions, picked, out, origin, finds, tally, counts)
 
 
 def is_new(table: Row, sent: Row, h: int, shard: int, shards: int) -> int:
@@ -86,62 +112,65 @@ def owner(h: int, shards: int) -> int:
     return (h >> 40 & 0xFFFFFF) % shards
 
 
-def successors(
+def by_operation(
     work: States,
     raw: Words,
     made: Words,
+    k: int,
     taken: int,
     first: int,
     actions: Words,
+    a: int,
     picked: int,
     symmetric: int,
+    idle: int,
     finds: Words,
     tally: Row,
     counts: Row,
 ) -> int:
-    """Every successor of the first `taken` states in `work`, numbered from `first` on; how many rows of `made` they fill.
+    """The successors of the first `taken` states in `work`, numbered from `first` on, by the operation `a`: from row `k` of `made` on, to
+    the row before the one that is returned. idle: a step that leaves the state as it is has a row too; it is a transition in any case.
 
-    One operation is tried on all states before the next is: what it does is the same from state to state, so that the processor guesses
+    One operation is tried on many states before the next is: what it does is the same from state to state, so that the processor guesses
     right which way the rules will go.
     """
     parents = work.shape[0] - made.shape[0]
-    k = 0
-    for a in range(actions.shape[0]):
-        verb, p, v, n, c = actions[a, 0], actions[a, 1], actions[a, 2], actions[a, 3], actions[a, 4]
-        for i in range(taken):
-            s = work[i]
-            if (
-                not may_act(s, verb, p, c)
-                or (symmetric and actions[a, 5] > highest_content(s) + 1)
-                or not in_one_piece(s, p, v, n)
-                or ((verb == FORK or verb == SPAWN) and not next_process(s, c))
-            ):
+    verb, p, v, n, c = actions[a, 0], actions[a, 1], actions[a, 2], actions[a, 3], actions[a, 4]
+    for i in range(taken):
+        s = work[i]
+        if (
+            not may_act(s, verb, p, c)
+            or (symmetric and actions[a, 5] > highest_content(s) + 1)
+            or not in_one_piece(s, p, v, n)
+            or ((verb == FORK or verb == SPAWN) and not next_process(s, c))
+        ):
+            continue
+        choices = 0
+        while choices >= 0:
+            if k == made.shape[0]:
+                counts[LOST] += 1
+                return k
+            copy_row(raw, i, parents + k)
+            t = work[parents + k]
+            t.step.choices = choices
+            step(t, verb, p, v, n, c)
+            if t.step.result == BUSY:
+                break
+            made[k, 0] = first + i
+            made[k, 1] = a
+            made[k, 2] = choices
+            choices = next_choices(choices, t.step.drawn)
+            follow(t, verb, p, v, n, c)
+            counts[TRANSITIONS] += 1
+            if not idle and same_row(raw, i, parents + k):
                 continue
-            choices = 0
-            while choices >= 0:
-                if k == made.shape[0]:
-                    counts[LOST] += 1
-                    return k
-                copy_row(raw, i, parents + k)
-                t = work[parents + k]
-                t.step.choices = choices
-                step(t, verb, p, v, n, c)
-                if t.step.result == BUSY:
-                    break
-                following = next_choices(choices, t.step.drawn)
-                follow(t, verb, p, v, n, c)
-                counts[TRANSITIONS] += 1
-                bits = breaches(t) & picked
-                made[k, 0] = first + i
-                made[k, 1] = a
-                made[k, 2] = choices
-                if bits:
-                    note(t, made, k, bits, verb, finds, tally, counts)
-                else:
-                    normalise(t, symmetric)
-                    made[k, 3] = hash_row(raw, parents + k)
-                    k += 1
-                choices = following
+            bits = breaches(t) & picked
+            if bits:
+                note(t, made, k, bits, verb, finds, tally, counts)
+            else:
+                normalise(t, symmetric)
+                made[k, 3] = hash_row(raw, parents + k)
+                k += 1
     return k
 
 
@@ -200,6 +229,9 @@ def keep(
         note(s, made, j, bits, actions[made[j, 1], 0], finds, tally, counts)
         return
     row = counts[FOUND]
+    if row == out.shape[0]:
+        counts[LOST] += 1
+        return
     if pack(s, out, row):
         counts[LOST] += 1
     for column in range(3):
@@ -219,6 +251,9 @@ def note(s: State, made: Words, j: int, bits: int, verb: int, finds: Words, tall
     if not wanted:
         return
     row = counts[FINDS]
+    if row == finds.shape[0]:
+        counts[LOST] += 1
+        return
     for column in range(3):
         finds[row, column] = made[j, column]
     finds[row, 3] = bits

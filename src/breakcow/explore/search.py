@@ -11,15 +11,15 @@ import numpy.typing as npt
 
 from breakcow.explore import compiled
 from breakcow.explore.bound import Bound, Operation, operations
-from breakcow.explore.expand import FINDS, FOUND, KINDS, LOST, PROMISES_CHECKED, TRANSITIONS
+from breakcow.explore.expand import FINDS, FOUND, KINDS, LOST, MOST_CHOICES, PROMISES_CHECKED, TRANSITIONS
 from breakcow.explore.program import start
 from breakcow.kernel import Profile
 from breakcow.mm.actions import VERBS
 from breakcow.mm.promises import PROMISES
 
 Array = npt.NDArray[np.int64]
-BLOCK = 2048  # successors that are made before they are looked up
-MOST_CHOICES = 4  # successors of a state by one operation, on the average of a block
+BLOCK = 2048  # successors that are made before they are looked up, at most
+PARENTS = 64  # states that are expanded together, at most
 ROOM = 16 * BLOCK  # new states of one call
 FULLEST = 0.7  # of the table
 ALONE = np.zeros(1, np.int64)  # nothing is sent to anybody
@@ -298,14 +298,13 @@ class Scratch:
         self.operations = np.array(
             [(one.verb, one.process, one.page, one.pages, one.argument, one.content) for one in search.operations], np.int64
         ).reshape(-1, 6)
-        block = max(BLOCK, MOST_CHOICES * len(self.operations))
-        self.parents = block // (MOST_CHOICES * len(self.operations))
-        self.work: Any = np.zeros(self.parents + block, search.rules.RECORD)
-        self.raw: Array = self.work.view(np.int64).reshape(self.parents + block, -1)
-        self.made = np.zeros((block, 5), np.int64)
+        self.parents = min(PARENTS, ROOM // (MOST_CHOICES * len(self.operations)))
+        self.work: Any = np.zeros(self.parents + BLOCK, search.rules.RECORD)
+        self.raw: Array = self.work.view(np.int64).reshape(self.parents + BLOCK, -1)
+        self.made = np.zeros((BLOCK, 5), np.int64)
         self.out = np.zeros((ROOM, search.rules.WORDS), np.int64)
         self.origins = np.zeros((ROOM, 3), np.int64)
-        self.finds = np.zeros((4 * block, 4), np.int64)
+        self.finds = np.zeros((4 * BLOCK, 4), np.int64)
         self.counts = np.zeros(4, np.int64)
 
 

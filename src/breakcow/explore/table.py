@@ -15,6 +15,14 @@ def copy_row(raw: Words, i: int, k: int) -> None:
         raw[k, word] = raw[i, word]
 
 
+def same_row(raw: Words, i: int, k: int) -> int:
+    """Whether rows `i` and `k` are the same state: the step between them changed nothing that outlasts it."""
+    changed = 0
+    for word in range(persistent()):  # all of them: without a way out they are compared several at a time
+        changed |= raw[k, word] ^ raw[i, word]
+    return 0 if changed else 1
+
+
 def hash_row(raw: Words, i: int) -> int:
     """The hash of row `i`, never 0, for 0 is an empty slot of the table. Four lanes keep the multiplier busy."""
     a, b, c, d = ODD, MIX, ~ODD, ~MIX
