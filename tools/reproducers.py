@@ -128,7 +128,7 @@ def _in_vm(which: str, programs: dict[str, Path]) -> Iterator[tuple[str, Ended]]
         with image.open("wb") as file:
             shutil.copyfileobj(base.open("rb"), file)
             file.write(bytes(-file.tell() % 4) + cpio.archive(members))
-        machine = qemu.Machine(kernel, image, memory=512, swap=16, accel=qemu.accelerator(kernel, print))
+        machine = qemu.Machine(kernel, image, memory=512, swap=64, accel=qemu.accelerator(kernel, print))
         try:
             yield from _answers(machine, list(programs))
         finally:

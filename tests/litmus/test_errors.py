@@ -298,7 +298,6 @@ def test_a_character_that_cannot_be_shown_is_not_shown() -> None:
     ("step", "says"),
     [
         ("A  read rest", "'rest' is all that is left of a huge page: 'read' is done to single pages"),
-        ("A  madvise x pageout", "'x' is of a huge page: the specification does not know how those are swapped out"),
         ("A  spawn B", "the specification does not know huge pages in a program that execve() started"),
     ],
 )

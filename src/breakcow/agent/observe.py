@@ -101,8 +101,8 @@ class Observer:
         return any(frame.mapcount > ours[pfn] for pfn, frame in self.frames.items() if frame.number >= 0)
 
     def frames_of(self, process: Process, pages: Iterable[int]) -> list[int]:
-        """The pfns of those pages that are present now."""
-        return [entry & PFN for page in pages if (entry := process.entries(page)[0]) & PRESENT]
+        """The pfns of those pages that are present now, of each base page."""
+        return [entry & PFN for page in pages for entry in process.entries(page) if entry & PRESENT]
 
     def await_writeback(self, frames: Iterable[int]) -> None:
         """Wait until none of the frames is being written to the swap area."""

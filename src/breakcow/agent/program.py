@@ -69,6 +69,11 @@ class Program:
         return any(action.verb in ("mergeable", "merge_any", *KERNEL_VERBS) for action in self.actions)
 
     @cached_property
+    def splits(self) -> bool:
+        """Whether huge pages may be split into base pages, where zeros are not what other contents are."""
+        return bool(self.huge) and (self.merges or any(action.verb == "pageout" for action in self.actions))
+
+    @cached_property
     def scans(self) -> bool:
         """It uses PAGEMAP_SCAN."""
         return any(action.verb == "pagemap_scan" for action in self.actions)

@@ -46,12 +46,23 @@ def result(number: int) -> Outcome:
 def write(run: "Run", process: Process, action: Action) -> Steps:
     """Store to every byte of the page."""
     arguments = (process.addresses[action.page], stub.BUFFER, abi.PAGE)
-    fills = run.program.merges and process.fills(action.page)
+    fills = run.program.splits and process.fills(action.page)
     number, _ = yield stub.request(stub.COPY, arguments, run.contents.page(action.argument))
-    for at in fills.difference(process.fills(action.page)) if fills else ():
-        run.filled += 1  # KSM shall find nothing equal in what is left of a huge page
-        yield stub.request(stub.COPY, (at, stub.BUFFER, 8), struct.pack("<Q", run.filled))
+    filled = fills.difference(process.fills(action.page)) if fills else set()
+    if filled:
+        yield from _fill(run, sorted(filled))
     return result(number)
+
+
+def _fill(run: "Run", addresses: list[int]) -> Generator[bytes, Reply, None]:
+    """Store a number of its own to each page of what is left of a huge page: nothing that KSM finds equal, and no zeros."""
+    data = b"".join(struct.pack("<Q", run.filled + number).ljust(abi.PAGE, b"\0") for number in range(1, len(addresses) + 1))
+    run.filled += len(addresses)
+    offset = len(NAMES) * abi.PAGE  # behind what copy_to_user reads
+    os.pwrite(run.nursery.memfd, data, offset)
+    first, span = addresses[0], addresses[-1] + abi.PAGE - addresses[0]
+    assert span == len(data)  # a huge page was mapped at once
+    yield stub.request(abi.PREAD64, (run.nursery.MEMFD, first, span, offset))
 
 
 def read(run: "Run", process: Process, action: Action) -> Steps:

@@ -39,6 +39,7 @@ FILES = (
         "userfaultfd",
         "huge_fault",
         "swap",
+        "huge_swap",
         "memory",
         "fault",
         "uaccess",

@@ -248,6 +248,24 @@ BEHAVIOURS = (
         "between v5.10, v6.1 and v6.12: remove_migration_pte() in mm/migrate.c",
     ),
     Behaviour(
+        "mprotect_batch_dirty",
+        "changing the protection of several base pages of a huge page at once makes all of them dirty, and soft-dirty, if one is dirty",
+        ("no", "yes"),
+        "between v6.16 and v6.18: modify_prot_start_ptes() in include/linux/pgtable.h",
+    ),
+    Behaviour(
+        "pageout_large",
+        "what MADV_PAGEOUT does to a huge page that base-page entries map, all of which it is asked for",
+        ("splits it first", "swaps it out whole"),
+        "between v6.1 and v6.12: madvise_cold_or_pageout_pte_range() in mm/madvise.c",
+    ),
+    Behaviour(
+        "swapin_large",
+        "what of a huge page that was swapped out whole one fault maps again, and when a store takes all of it over",
+        ("one base page", "all of it; where nothing else refers to it", "all of it; never, but the one page that is stored to"),
+        "between v6.1 and v6.12, and between v6.18 and v7.0: do_swap_page() in mm/memory.c",
+    ),
+    Behaviour(
         "huge_zero_wp",
         "a store to the huge zero page gives the process a huge page, not one base page",
         ("no", "yes"),

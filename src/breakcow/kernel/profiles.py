@@ -80,13 +80,15 @@ _6_12 = _6_1 | {
     "io_uring_unlockable": 1,
     "wp_reuse_large": _words("wp_reuse_large", "never"),
     "split_pmd_dirty": 1,
+    "pageout_large": 1,
+    "swapin_large": _words("swapin_large", "all of it; where nothing else refers to it"),
     "split_folio": _words("split_folio", "its bits, but zeros become the zero page"),
 }
 _LARGE_REUSE = {"wp_reuse_large": _words("wp_reuse_large", "all references are mappings of its process"), "huge_zero_wp": 1}
 _6_1_192 = _6_1 | {"uffd_close_resets": 1, "mremap_clears_uffd_wp": 1}  # by backports
 _6_16 = _6_12 | _LARGE_REUSE | {"vma_merge_either_way": 1, "ksm_fork_copies_merging": 1, "pagemap_scan_hole_written": 0}
-_6_18 = _6_12 | _LARGE_REUSE | {"vma_merge_either_way": 1, "mem_soft_dirty": 0}
-_7_2 = _6_12 | _LARGE_REUSE | {"vma_merge_either_way": 1, "proc_mem_force": 0}
+_6_18 = _6_12 | _LARGE_REUSE | {"vma_merge_either_way": 1, "mem_soft_dirty": 0, "mprotect_batch_dirty": 1}
+_7_2 = _6_12 | _LARGE_REUSE | {"vma_merge_either_way": 1, "proc_mem_force": 0, "mprotect_batch_dirty": 1, "swapin_large": 2}
 
 PROFILES = {
     name: Profile(name, release, values)

@@ -66,17 +66,11 @@ class Scope:
             raise line.error(word, f"page '{name[:40]}' is not declared: {has}")
         return str(name)
 
-    def in_huge(self, page: str) -> bool:
-        """Whether `page` is declared by a line `memory huge`."""
-        return any(page in self.memory[huge] for huge in self.huge)
-
     def step_pages(self, line: Line, words: tuple[Word, ...], verb: Verb) -> tuple[str, ...]:
         """The pages that a step names."""
         for at, word in enumerate(words):
             if word in self.rests and verb.name in ONE_PAGE:
                 raise line.error(word, f"'{word}' is all that is left of a huge page: '{verb.name}' is done to single pages")
-            if verb.name == "pageout" and self.in_huge(word):
-                raise line.error(word, f"'{word}' is of a huge page: the specification does not know how those are swapped out")
             if word in words[:at]:
                 raise line.error(word, f"'{word[:40]}' stands here twice")
         return tuple(self.page(line, word, word) for word in words)

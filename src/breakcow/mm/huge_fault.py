@@ -12,16 +12,16 @@ from breakcow.mm.flags import (
     ZERO_PAGE,
 )
 from breakcow.mm.huge_memory import (
-    folio_highest_mapcount,
     folio_large_mapcount,
     folio_maybe_mapped_shared,
     haddr,
     hend,
+    page_trans_huge_map_swapcount,
     pmd_none,
     pmd_trans_huge,
     split_huge_pmd,
 )
-from breakcow.mm.page_alloc import alloc_folio, alloc_page, folio_ref_count
+from breakcow.mm.page_alloc import alloc_folio, alloc_page, delete_from_swap_cache, folio_ref_count, folio_swap_count
 from breakcow.mm.pgtable import is_zero_pfn, pte_mkdirty, set_pte
 from breakcow.mm.schema import State
 from breakcow.mm.userfaultfd import handle_userfault, userfaultfd_pte_wp
@@ -113,17 +113,21 @@ def can_reuse_huge(s: State, p: int, v: int) -> int:
     (reuse_swap_page())."""
     f = s.pte[p, v].frame
     if s.kernel.wp_reuse != REUSE_EXCLUSIVE:
-        return 1 if folio_highest_mapcount(s, f) == 1 else 0
+        return 1 if page_trans_huge_map_swapcount(s, f) == 1 else 0
     return 1 if s.page[f].exclusive or folio_ref_count(s, f) == 1 else 0
 
 
 def wp_can_reuse_large_folio(s: State, p: int, f: int) -> int:
     """wp_can_reuse_anon_folio() for a page of a large folio: never; since 6.15 if all references are mappings of this process, and more
-    than one."""
+    than one. The swap cache lets go of it first if no swap entry is left."""
     if s.kernel.wp_reuse_large == LARGE_NEVER:
         return 0
     count = folio_large_mapcount(s, f)
-    if count <= 1 or folio_maybe_mapped_shared(s, f, p) or count != folio_ref_count(s, f):
+    if count <= 1 or folio_maybe_mapped_shared(s, f, p):
+        return 0
+    if not folio_swap_count(s, f):
+        delete_from_swap_cache(s, f)
+    if count != folio_ref_count(s, f):
         return 0
     s.page[f].exclusive = 1
     return 1

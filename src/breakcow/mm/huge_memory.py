@@ -5,7 +5,7 @@ each of their entries has `huge` and the bits of the PMD; splitting it makes 512
 """
 
 from breakcow.mm.flags import UPGRADE_DIRTY, ZERO_PAGE
-from breakcow.mm.page_alloc import folio_ref_count
+from breakcow.mm.page_alloc import folio_cache_ref_count, folio_ref_count, page_in_use
 from breakcow.mm.pgtable import is_anon_page, pte_clear, pte_mkdirty, pte_none, set_pte
 from breakcow.mm.schema import State
 
@@ -100,12 +100,13 @@ def can_change_pmd_writable(s: State, p: int, v: int) -> int:
 
 
 def split_folio(s: State, f: int) -> int:
-    """split_huge_page_to_list(): the pages of the folio are small pages, wherever they are mapped. 0 if there is another reference to it.
+    """split_huge_page_to_list(): the pages of the folio are small pages, wherever they are mapped. 0 if there is another reference to it
+    than of the swap cache, where each page that a swap entry stands for stays.
 
     try_to_migrate() and remap_page() go over every entry: what they keep of the dirty bits differs, and since 6.12 a page of zeros becomes
     the zero page.
     """
-    if folio_ref_count(s, f) != folio_large_mapcount(s, f):
+    if not can_split_folio(s, f):
         return 0
     folio = s.page[f].folio
     for p in range(s.pte.shape[0]):
@@ -114,12 +115,25 @@ def split_folio(s: State, f: int) -> int:
                 remap_page(s, p, v)
     for g in range(1, s.page.shape[0]):
         if s.page[g].folio == folio:
-            s.page[g].folio = 0
-            s.page[g].rest = 0
-            if not s.page[g].mapcount:
-                s.page[g].content = 0
-                s.page[g].exclusive = 0
+            free_split_page(s, g)
     return 1
+
+
+def can_split_folio(s: State, f: int) -> int:
+    """can_split_folio(): all references to the folio are mappings, or the swap cache's."""
+    return 1 if folio_ref_count(s, f) - folio_cache_ref_count(s, f) == folio_large_mapcount(s, f) else 0
+
+
+def free_split_page(s: State, f: int) -> None:
+    """free_page_and_swap_cache() at the end of a split: the page is a small one, and free if no entry and no swap entry leads to it."""
+    page = s.page[f]
+    page.folio = 0
+    page.rest = 0
+    if not page.mapcount and not page.swapped:
+        page.swap_cache = 0
+    if not page_in_use(s, f):
+        page.content = 0
+        page.exclusive = 0
 
 
 def remap_page(s: State, p: int, v: int) -> None:
@@ -177,10 +191,10 @@ def folio_maybe_mapped_shared(s: State, f: int, p: int) -> int:
     return 0
 
 
-def folio_highest_mapcount(s: State, f: int) -> int:
-    """total_mapcount() of 5.10 as reuse_swap_page() asks for it: the mapcount of that page of the folio that has the most."""
+def page_trans_huge_map_swapcount(s: State, f: int) -> int:
+    """page_trans_huge_map_swapcount() of 5.10: how many entries map, or stand for, that page of the folio that has the most."""
     most = 0
     for g in range(1, s.page.shape[0]):
         if s.page[g].folio == s.page[f].folio:
-            most = max(most, s.page[g].mapcount)
+            most = max(most, s.page[g].mapcount + s.page[g].swapped)
     return most

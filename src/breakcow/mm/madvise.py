@@ -11,7 +11,8 @@ from breakcow.mm.flags import (
     OK,
 )
 from breakcow.mm.gup import check_vma_flags, gup
-from breakcow.mm.huge_memory import vma_adjust_trans_huge
+from breakcow.mm.huge_memory import hend, vma_adjust_trans_huge
+from breakcow.mm.huge_swap import pageout_huge
 from breakcow.mm.ksm import MADV_MERGEABLE, MADV_UNMERGEABLE, ksm_madvise
 from breakcow.mm.pgtable import zap_pte
 from breakcow.mm.schema import State
@@ -85,9 +86,15 @@ def dontneed(s: State, p: int, v: int, n: int, c: int) -> int:
 
 def pageout(s: State, p: int, v: int, n: int, c: int) -> int:
     """MADV_PAGEOUT, madvise_pageout(): what can be swapped out is."""
-    for w in range(v, v + n):
-        if s.vma[p, w].mapped:
+    w = v
+    while w < v + n:
+        end = w + 1
+        if s.vma[p, w].mapped and s.vma[p, w].huge:
+            end = min(hend(s, p, w), vm_end(s, p, w), v + n)
+            pageout_huge(s, p, w, end)
+        elif s.vma[p, w].mapped:
             reclaim_page(s, p, w)
+        w = end
     return whole_range_mapped(s, p, v, n)
 
 

@@ -14,6 +14,7 @@ from breakcow.mm.flags import (
 )
 from breakcow.mm.huge_fault import fault_write, handle_pmd_fault, maybe_mkwrite, wp_can_reuse_large_folio
 from breakcow.mm.huge_memory import pmd_populate
+from breakcow.mm.huge_swap import do_swap_folio, swapped_whole
 from breakcow.mm.page_alloc import alloc_page, page_count, put_page
 from breakcow.mm.pgtable import is_anon_page, is_zero_pfn, ksm_might_unmap_zero_page, pte_mkdirty, set_pte
 from breakcow.mm.schema import State
@@ -43,7 +44,7 @@ def handle_pte_fault(s: State, p: int, v: int, flags: int) -> int:
     if s.kernel.fault_orig_pte_valid:
         flags |= FAULT_FLAG_ORIG_PTE_VALID
     if pte.swap:
-        return do_swap_page(s, p, v, flags)
+        return do_swap_folio(s, p, v, flags) if swapped_whole(s, p, v) else do_swap_page(s, p, v, flags)
     if not pte.present:
         return do_anonymous_page(s, p, v, flags)
     if flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE) and not pte.write:

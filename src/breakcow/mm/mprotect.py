@@ -2,7 +2,7 @@
 
 from breakcow.mm.flags import ENOMEM, OK, PROT_WRITE, UPGRADE_DIRTY, UPGRADE_NEVER
 from breakcow.mm.huge_memory import can_change_pmd_writable, vma_adjust_trans_huge
-from breakcow.mm.pgtable import is_anon_page
+from breakcow.mm.pgtable import is_anon_page, pte_mkdirty
 from breakcow.mm.schema import State
 from breakcow.mm.vma import vm_end, vma_merge
 
@@ -48,8 +48,46 @@ def mprotect_fixup(s: State, p: int, start: int, end: int, prot: int) -> None:
         s.vma[p, v].prot = prot
         s.vma[p, v].account = account
     vma_merge(s, p, start, end)
+    modify_prot_start_ptes(s, p, start, end)
     for v in range(start, end):
         change_protection(s, p, v)
+
+
+def modify_prot_start_ptes(s: State, p: int, start: int, end: int) -> None:
+    """modify_prot_start_ptes(), include/linux/pgtable.h: entries of one large folio are changed together. Where one but the first is dirty,
+    all are from then on: by pte_mkdirty(), which on x86 makes them soft-dirty as well."""
+    if not s.kernel.mprotect_batch_dirty:
+        return
+    v = start
+    while v < end:
+        after = mprotect_folio_pte_batch(s, p, v, end)
+        dirty = s.pte[p, v].dirty if after > v and s.page[s.pte[p, v].frame].rest else 0
+        for w in range(v + 1, after):
+            dirty |= s.pte[p, w].dirty
+        for w in range(v, after):
+            if dirty:
+                pte_mkdirty(s, s.pte[p, w])
+        v = max(after, v + 1)
+
+
+def mprotect_folio_pte_batch(s: State, p: int, v: int, end: int) -> int:
+    """mprotect_folio_pte_batch(): one past the last of the entries from `v` on that map pages of one large folio, alike but for the dirty
+    bit; `v` itself where there is no such entry."""
+    w = v
+    while w < end and in_batch(s, p, v, w):
+        w += 1
+    return w
+
+
+def in_batch(s: State, p: int, v: int, w: int) -> int:
+    """Whether the entry of page `w` may be changed together with that of page `v`."""
+    a = s.pte[p, v]
+    b = s.pte[p, w]
+    if not is_anon_page(a) or not is_anon_page(b) or a.huge or b.huge:
+        return 0
+    if not s.page[a.frame].folio or s.page[a.frame].folio != s.page[b.frame].folio:
+        return 0
+    return 1 if a.write == b.write and a.soft_dirty == b.soft_dirty and a.uffd_wp == b.uffd_wp else 0
 
 
 def change_protection(s: State, p: int, v: int) -> None:

@@ -37,13 +37,14 @@ def page_count(s: State, f: int) -> int:
 
 
 def folio_ref_count(s: State, f: int) -> int:
-    """folio_ref_count() of a large folio: a PMD that maps it counts once, each entry once, and so do pins and other references."""
+    """folio_ref_count() of a large folio: a PMD that maps it counts once, each entry once, and so do pins and other references; the swap
+    cache counts for each of its pages."""
     folio = s.page[f].folio
     count = 0
     for g in range(1, s.page.shape[0]):
         page = s.page[g]
         if page.folio == folio:
-            count += page.mapcount * (1 + page.rest) + page.refs + page.pincount * GUP_PIN_COUNTING_BIAS
+            count += (page.mapcount + page.swap_cache) * (1 + page.rest) + page.refs + page.pincount * GUP_PIN_COUNTING_BIAS
     for p in range(s.pte.shape[0]):
         for v in range(s.pte.shape[1]):
             pte = s.pte[p, v]
@@ -69,17 +70,66 @@ def page_maybe_dma_pinned(s: State, f: int) -> int:
     return 1 if page_count(s, f) >= GUP_PIN_COUNTING_BIAS else 0
 
 
+def folio_cache_ref_count(s: State, f: int) -> int:
+    """folio_cache_ref_count(): how many of a large folio's references are the swap cache's."""
+    count = 0
+    for g in range(1, s.page.shape[0]):
+        if s.page[g].folio == s.page[f].folio:
+            count += s.page[g].swap_cache * (1 + s.page[g].rest)
+    return count
+
+
+def folio_swap_count(s: State, f: int) -> int:
+    """swap_page_trans_huge_swapped(), mm/swapfile.c: how many swap entries stand for pages of the folio; `f` may be a small page."""
+    if not s.page[f].folio:
+        swapped: int = s.page[f].swapped
+        return swapped
+    count = 0
+    for g in range(1, s.page.shape[0]):
+        if s.page[g].folio == s.page[f].folio:
+            count += s.page[g].swapped
+    return count
+
+
+def folio_mapped(s: State, f: int) -> int:
+    """folio_mapped(): how many entries map pages of the folio; `f` may be a small page."""
+    if not s.page[f].folio:
+        mapcount: int = s.page[f].mapcount
+        return mapcount
+    count = 0
+    for g in range(1, s.page.shape[0]):
+        if s.page[g].folio == s.page[f].folio:
+            count += s.page[g].mapcount
+    return count
+
+
+def delete_from_swap_cache(s: State, f: int) -> None:
+    """delete_from_swap_cache(), mm/swap_state.c: a folio as one. Nobody can come by those of its pages again that nothing uses, but for
+    `f`, which the caller holds."""
+    folio = s.page[f].folio
+    s.page[f].swap_cache = 0
+    for g in range(1, s.page.shape[0]):
+        if folio and s.page[g].folio == folio:
+            s.page[g].swap_cache = 0
+            if g != f and not page_in_use(s, g):
+                free_page(s, g)
+
+
 def put_page(s: State, f: int) -> None:
     """put_page() after a count was lowered: the last reference frees the frame, and its stable node goes stale.
 
-    What nothing maps and no swap entry stands for leaves the swap cache first (free_swap_cache(), mm/swap_state.c). A page of a large
-    folio is memory for as long as the folio lasts, but once nothing maps or holds it nobody can come by it again.
+    What nothing maps and no swap entry stands for leaves the swap cache first (free_swap_cache(), mm/swap_state.c), a folio as one. A page
+    of a large folio is memory for as long as the folio lasts, but once nothing maps or holds it nobody can come by it again.
     """
+    if s.page[f].swap_cache and not folio_mapped(s, f) and not folio_swap_count(s, f):
+        delete_from_swap_cache(s, f)
+    if f != ZERO_PAGE and not page_in_use(s, f):
+        free_page(s, f)
+
+
+def free_page(s: State, f: int) -> None:
+    """free_unref_page(): the frame is free, a small one again."""
     page = s.page[f]
-    if not page.mapcount and not page.swapped:
-        page.swap_cache = 0
-    if f == ZERO_PAGE or page_in_use(s, f):
-        return
     page.folio = 0
     page.rest = 0
     if page.node:

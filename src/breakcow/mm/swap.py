@@ -5,13 +5,25 @@ Nothing here is short of memory.
 """
 
 from breakcow.mm.flags import FAULT_FLAG_WRITE, KSM_RUN_UNMERGE, PROT_WRITE, VM_FAULT_WRITE
-from breakcow.mm.page_alloc import alloc_page, page_count, page_maybe_dma_pinned, put_page
+from breakcow.mm.huge_memory import page_trans_huge_map_swapcount
+from breakcow.mm.page_alloc import (
+    alloc_page,
+    delete_from_swap_cache,
+    folio_cache_ref_count,
+    folio_swap_count,
+    page_count,
+    page_maybe_dma_pinned,
+    put_page,
+)
 from breakcow.mm.pgtable import is_anon_page, pte_clear, pte_mkdirty, set_pte
 from breakcow.mm.schema import State
 
 SWAPIN_COUNT = 0  # values of the behaviour swapin
 SWAPIN_EXCLUSIVE = 1
 SWAPIN_WRITABLE = 2
+SWAPIN_LARGE_PAGE = 0  # values of the behaviour swapin_large
+SWAPIN_LARGE_FREED = 1
+SWAPIN_LARGE_MAPPED = 2
 
 
 def reclaim_page(s: State, p: int, v: int) -> None:
@@ -72,11 +84,25 @@ def do_swap_page(s: State, p: int, v: int, flags: int) -> int:
 
 
 def ksm_might_need_to_copy(s: State, f: int) -> int:
-    """ksm_might_need_to_copy(), mm/ksm.c: a KSM page is mapped as one again only while its node is known and run is not 2."""
+    """ksm_might_need_to_copy(), mm/ksm.c: a KSM page is mapped as one again only while its node is known and run is not 2.
+
+    Kernels that swap a large folio in page by page take all of its pages but the first for such ones too, and copy them: these have no
+    index of their own.
+    """
     page = s.page[f]
+    if page.folio and s.kernel.swapin_large == SWAPIN_LARGE_PAGE and not is_head(s, f):
+        return alloc_page(s, page.content)
     if not page.ksm or (page.node and s.ksm.run != KSM_RUN_UNMERGE):
         return f
     return alloc_page(s, page.content)
+
+
+def is_head(s: State, f: int) -> int:
+    """compound_head() of a page of a large folio is the page itself."""
+    for g in range(1, f):
+        if s.page[g].folio == s.page[f].folio:
+            return 0
+    return 1
 
 
 def swap_free(s: State, f: int) -> None:
@@ -87,10 +113,19 @@ def swap_free(s: State, f: int) -> None:
 def reuse_swap_page(s: State, f: int, flags: int) -> int:
     """reuse_swap_page(), until 5.18: a store to a page that only this entry stands for takes it out of the swap cache."""
     page = s.page[f]
-    if not flags & FAULT_FLAG_WRITE or page.ksm or page.mapcount + page.swapped > 1:
+    if not flags & FAULT_FLAG_WRITE or page.ksm or page_map_swapcount(s, f) > 1:
         return 0
-    page.swap_cache = 0
+    if folio_swap_count(s, f) == page.swapped:
+        delete_from_swap_cache(s, f)
     return 1
+
+
+def page_map_swapcount(s: State, f: int) -> int:
+    """page_trans_huge_map_swapcount() of 5.10: how many entries map the page or stand for it; of a large folio that of its pages with the
+    most."""
+    if s.page[f].folio:
+        return page_trans_huge_map_swapcount(s, f)
+    return s.page[f].mapcount + s.page[f].swapped
 
 
 def is_exclusive(s: State, f: int, flags: int, exclusive: int) -> int:
@@ -98,9 +133,17 @@ def is_exclusive(s: State, f: int, flags: int, exclusive: int) -> int:
     page = s.page[f]
     if page.ksm:
         return 0
-    if flags & FAULT_FLAG_WRITE and page.swap_cache and not page.swapped and page_count(s, f) == 1:
-        page.swap_cache = 0  # should_try_to_free_swap(), folio_free_swap()
+    freed_first = not page.folio or s.kernel.swapin_large == SWAPIN_LARGE_FREED
+    if flags & FAULT_FLAG_WRITE and freed_first and should_try_to_free_swap(s, f):
+        delete_from_swap_cache(s, f)  # folio_free_swap()
     return 1 if exclusive or page_count(s, f) == 0 else 0
+
+
+def should_try_to_free_swap(s: State, f: int) -> int:
+    """should_try_to_free_swap(), and what folio_free_swap() asks: only the swap cache and the fault refer to the folio, and no swap entry
+    is left."""
+    cache = folio_cache_ref_count(s, f) if s.page[f].folio else s.page[f].swap_cache
+    return 1 if cache and page_count(s, f) == cache and not folio_swap_count(s, f) else 0
 
 
 def map_swapped_page(s: State, p: int, v: int, f: int, flags: int, mine: int) -> int:

@@ -27,9 +27,12 @@ def clear_refs(s: State, p: int, v: int, n: int, c: int) -> int:
 
 
 def clear_soft_dirty(s: State, p: int, v: int) -> None:
-    """clear_soft_dirty(): write-protect the entry, so that the next store faults and is seen. Empty without CONFIG_MEM_SOFT_DIRTY."""
+    """clear_soft_dirty(): write-protect the entry, so that the next store faults and is seen. Empty without CONFIG_MEM_SOFT_DIRTY.
+
+    clear_soft_dirty_pmd() does not ask whether the page is pinned.
+    """
     pte = s.pte[p, v]
-    if not s.kernel.mem_soft_dirty or (pte.present and pte_is_pinned(s, pte)):
+    if not s.kernel.mem_soft_dirty or (pte.present and not pte.huge and pte_is_pinned(s, pte)):
         return
     pte.write = 0
     pte.soft_dirty = 0

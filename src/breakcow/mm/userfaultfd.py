@@ -19,10 +19,10 @@ from breakcow.mm.flags import (
     VM_FAULT_SIGBUS,
 )
 from breakcow.mm.huge_memory import pmd_populate_for_marker, vma_adjust_trans_huge
-from breakcow.mm.mprotect import can_change_pte_writable
+from breakcow.mm.mprotect import can_change_pte_writable, modify_prot_start_ptes
 from breakcow.mm.pgtable import pte_none
 from breakcow.mm.schema import State
-from breakcow.mm.vma import vm_end, vma_merge
+from breakcow.mm.vma import same_vma, vm_end, vma_merge
 
 
 def userfaultfd_pte_wp(s: State, p: int, v: int) -> int:
@@ -132,8 +132,10 @@ def mwriteprotect_range(s: State, p: int, v: int, n: int, enable: int) -> int:
             continue
         if not s.vma[p, w].registered:
             return -ENOENT
-        found = 1
         vma_adjust_trans_huge(s, p, v, v + n)  # change_pmd_range()
+        if not found or not same_vma(s, p, w - 1, w):
+            modify_prot_start_ptes(s, p, w, min(vm_end(s, p, w), v + n))
+        found = 1
         if enable:
             uffd_wp_protect_pte(s, p, w)
         else:
@@ -194,6 +196,8 @@ def uffd_wp_reset(s: State, p: int, start: int, end: int) -> None:
     vma_adjust_trans_huge(s, p, start, end)
     for v in range(start, end):
         if s.vma[p, v].registered:
+            if v == start or not same_vma(s, p, v - 1, v):
+                modify_prot_start_ptes(s, p, v, min(vm_end(s, p, v), end))
             uffd_wp_resolve_pte(s, p, v)
 
 

@@ -55,7 +55,7 @@ def _fragments(test: Test) -> set[str]:
     if len(test.huge) < len(test.memory):
         found.add("map_pages")
     if test.huge:  # a huge page has its page table with it
-        found = found - {"keep_page_table"} | ({"fill"} if "ksm" in words else set())
+        found = found - {"keep_page_table"} | ({"fill"} if {"ksm", "swap"} & set(words) else set())
     return found | {NEEDS[word][0] for word in words if word in NEEDS} | ({"ksm"} if "ksm" in words else set())
 
 

@@ -11,7 +11,7 @@ from breakcow.backend.trace import Traced
 from breakcow.kernel import PROFILES
 from breakcow.litmus.program import Program
 
-SWAP = 16  # MiB of a guest's swap area
+SWAP = 64  # MiB of a guest's swap area
 
 
 class UnknownBackendError(Exception):

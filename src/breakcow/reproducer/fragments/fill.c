@@ -1,9 +1,13 @@
 //needs huge_pages
-/* After the first store: KSM shall find nothing equal in what is left of the huge page. */
+#include <sys/uio.h>
+
+/* After the first store: what is left of the huge page is nothing that KSM finds equal, and no zeros. */
 static void fill(int process, int page)
 {
 	static int filled[PAGES];
 	static long number;
+	static char numbers[HUGE];
+	struct iovec from, to;
 	long offset;
 	int rest;
 
@@ -11,8 +15,9 @@ static void fill(int process, int page)
 		;
 	if (rest == PAGES || filled[rest]++ || (long)at[process][rest] - (long)at[process][page] >= HUGE)
 		return;
-	for (offset = 0; offset < left[rest]; offset += PAGE) {
-		*(long *)desk[process] = ++number;
-		CALL(process, COPY, (long)at[process][rest] + offset, (long)desk[process], sizeof(long));
-	}
+	for (offset = 0; offset < left[rest]; offset += PAGE)
+		*(long *)(numbers + offset) = ++number;
+	from = (struct iovec){ numbers, left[rest] };
+	to = (struct iovec){ at[process][rest], left[rest] };
+	must(process_vm_writev(pid[process], &from, 1, &to, 1, 0), "process_vm_writev");
 }

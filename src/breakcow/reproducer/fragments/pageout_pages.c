@@ -4,15 +4,18 @@
 /* MADV_PAGEOUT, and the end of the writing that it begins: until then a page is not the same to the kernel. */
 static long pageout_pages(int process, int first, int count)
 {
-	unsigned long number[PAGES];
-	long done;
-	int page;
+	long done, i, base_pages = BYTES(first, count) / PAGE;
+	unsigned long seen[base_pages];
+	char path[32];
+	int pagemap;
 
-	for (page = first; page < first + count; page++)
-		number[page] = frame(process, page);
+	snprintf(path, sizeof(path), "/proc/%d/pagemap", pid[process]);
+	pagemap = must(open(path, O_RDONLY), path);
+	must(pread(pagemap, seen, sizeof(seen), (unsigned long)at[process][first] / PAGE * sizeof(*seen)), path);
+	close(pagemap);
 	done = madvise_pages(process, first, count, MADV_PAGEOUT);
-	for (page = first; page < first + count; page++)
-		while (number[page] && number_of("/proc/kpageflags", number[page]) & KPF_WRITEBACK)
+	for (i = 0; i < base_pages; i++)
+		while (seen[i] & PRESENT && number_of("/proc/kpageflags", seen[i] & PFN) & KPF_WRITEBACK)
 			usleep(1000);
 	return done;
 }
