@@ -2,7 +2,7 @@
 
 import pytest
 
-from breakcow.agent.changes import Processes, changes
+from breakcow.agent.changes import Processes, changed, changes
 from breakcow.agent.observe import Seen
 from breakcow.backend.agent_link import _whole
 from breakcow.backend.errors import LostBackend
@@ -22,6 +22,7 @@ def test_only_what_has_changed() -> None:
     }
     assert changes(now, before) == {"A": {"state": "running", "pages": {"y": Z}}, "B": None, "C": now["C"]}
     assert changes({"A": {"state": "exited"}}, before) == {"A": {"state": "exited"}}
+    assert changed({"pages_shared": 2, "cow_ksm": 0}, {"pages_shared": 1, "cow_ksm": 0}) == {"pages_shared": 2}
 
 
 def test_the_whole_of_it() -> None:

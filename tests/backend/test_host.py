@@ -570,3 +570,10 @@ def test_an_observation_of_a_huge_page_is_read_anew_each_time(host: HostBackend)
     seen = host.run(litmus.program(program))
     assert [page(one, "x").mapcount for one in seen] == [1] * 5
     assert [page(one, "x").content for one in seen] == [7] * 5
+
+
+@pytest.mark.needs("ksm")
+def test_counters_that_stay_are_seen_at_each_step(host: HostBackend) -> None:
+    seen = host.run(flat("A write x y 7\nA madvise x y mergeable\n- ksm scan 2\nA read x\nA read y\nA write x 8\nA read x"))
+    assert [one.counters.get("pages_shared") for one in seen[-5:]] == [1] * 5
+    assert [one.counters.get("cow_ksm") for one in seen[-4:]] == [0, 0, 1, 0]

@@ -13,6 +13,11 @@ def changes(now: Processes, before: Processes) -> dict[str, Seen | None]:
     return {name: _change(seen, before.get(name, {})) for name, seen in now.items()}
 
 
+def changed(now: dict[str, int], before: dict[str, int]) -> dict[str, int]:
+    """The counters of an observation that are not as before."""
+    return {name: value for name, value in now.items() if before.get(name) != value}
+
+
 def _change(seen: Seen, before: Seen) -> Seen | None:
     if seen == before:
         return None

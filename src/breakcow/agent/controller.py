@@ -2,7 +2,7 @@
 
     {"probe": {}}                                         -> what this kernel can do, see probe.py
     {"run": PROGRAM, "step_seconds": 5, "nonce": "hex", "trace": [0], "console": true}
-        -> one observation a line, of its processes what is not as in the line before (changes.py), then {"done": true}.
+        -> one observation a line, of its processes and counters what is not as in the line before (changes.py), then {"done": true}.
            All but "run" are optional: "trace" names the actions whose observations
            shall tell what the kernel did in them, [] for all; "console" asks for what the kernel printed during each action.
     {"stress": {"seconds": 10, "operations": 0, "seed": 1, "processes": 8}}
@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import cast
 
 from . import abi, ksm, neighbours, probe, thp
-from .changes import Processes, changes
+from .changes import Processes, changed, changes
 from .contents import Contents
 from .kmsg import Kmsg
 from .ksm import Ksmd, KsmdError
@@ -115,12 +115,16 @@ class Controller:
         log = Kmsg() if request.get("console") else None
         whole = False
         before: Processes = {}
+        counted: dict[str, int] = {}
         try:
             for observation in run.observations():
                 now = cast(Processes, observation["processes"])
                 observation["processes"], before = changes(now, before), now
-                if log:
-                    observation["console"] = log.news()
+                if "counters" in observation:
+                    counters = cast(dict[str, int], observation["counters"])
+                    observation["counters"], counted = changed(counters, counted), counters
+                if log and (news := log.news()):
+                    observation["console"] = news
                 self.say(observation)
             whole = not run.hung
         finally:

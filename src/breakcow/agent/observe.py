@@ -67,6 +67,7 @@ class Observer:
         self.mapped: list[set[int]] = []
         self.pages: dict[str, Seen] = {}  # of each process, as they were seen last
         self.still = False  # and nothing had moved
+        self.shared_with_others = False  # a page is mapped more often than by the processes that are observed
         self.seen: dict[tuple[object, ...], Seen] = {}  # what was said of pages, to be said again
 
     def observe(self, processes: Iterable[Process], merged: bool) -> dict[str, Seen]:
@@ -92,13 +93,9 @@ class Observer:
         self.pages = {process.name: self._pages(process, self.reading.entries[process.name]) for process in living}
         self.mapped = [process.mapped for process in living]
         self.before, self.still = now, self.before == now
-
-    def shared_with_others(self) -> bool:
-        """Whether a page of the last observation is mapped more often than by those observed."""
-        if self.offsets or not self.bits.mapcount:
-            return False
-        ours = Counter(self.before.values())
-        return any(frame.mapcount > ours[pfn] for pfn, frame in self.frames.items() if frame.number >= 0)
+        if self.bits.mapcount and not self.offsets:
+            ours = Counter(now.values())
+            self.shared_with_others = any(frame.mapcount > ours[pfn] for pfn, frame in self.frames.items() if frame.number >= 0)
 
     def frames_of(self, process: Process, pages: Iterable[int]) -> list[int]:
         """The pfns of those pages that are present now, of each base page."""
@@ -207,25 +204,29 @@ class Counters:
         self.vmstat = _open("/proc/vmstat")
         self.kpageflags = _open("/proc/kpageflags")
         self.kpagecount = _open("/proc/kpagecount")
-        self.cow_ksm = self._find_cow_ksm()
+        self._aim()
         self.numbers = Again()
+        self.values: dict[str, int] = {}  # what was read last
 
     def read(self) -> dict[str, int]:
         """The counters of KSM, and cow_ksm of /proc/vmstat since boot, as far as this kernel has them; "scanned" is how many pages KSM
         counts as merged or as seen without a partner."""
-        self.numbers.read(((self.vmstat, LINE, self.cow_ksm), *((file, NUMBER, 0) for file in self.files.values())))
+        if self.numbers.read(self.wanted):
+            return self.values
         line, *lengths = self.numbers.results
         starts = range(LINE, len(self.numbers.data), NUMBER)
         texts = (self.numbers.data[start : start + length] for start, length in zip(starts, lengths, strict=True))
         values = {name: int(text) for name, text in zip(self.files, texts, strict=True)}
-        found = {name: values[name] for name in ksm.COUNTERS if name in values} | {"scanned": sum(values.get(name, 0) for name in SCANNED)}
+        self.values = {name: values[name] for name in ksm.COUNTERS if name in values}
+        self.values["scanned"] = sum(values.get(name, 0) for name in SCANNED)
         if not self.cow_ksm:
-            return found
+            return self.values
         cow_ksm = COW_KSM.match(self.numbers.data[:line])
         if cow_ksm is None:  # a number before it has got longer
-            self.cow_ksm = self._find_cow_ksm()
+            self._aim()
             return self.read()
-        return found | {"cow_ksm": int(cow_ksm[1])}
+        self.values["cow_ksm"] = int(cow_ksm[1])
+        return self.values
 
     def frame(self, pfn: int) -> tuple[int, int]:
         """The flags and the mapcount of a page frame."""
@@ -238,11 +239,12 @@ class Counters:
         for file in (*self.files.values(), self.vmstat, self.kpageflags, self.kpagecount):
             os.close(file)
 
-    def _find_cow_ksm(self) -> int:
-        """Where in /proc/vmstat the line of cow_ksm begins, with the end of the line before it; 0 if this kernel has none."""
+    def _aim(self) -> None:
+        """Find where in /proc/vmstat the line of cow_ksm begins, with the end of the line before it; 0 if this kernel has none."""
         with open("/proc/vmstat", "rb") as file:
             found = COW_KSM.search(file.read())
-        return found.start() if found else 0
+        self.cow_ksm = found.start() if found else 0
+        self.wanted = ((self.vmstat, LINE, self.cow_ksm), *((file, NUMBER, 0) for file in self.files.values()))
 
 
 def _open(path: str) -> int:

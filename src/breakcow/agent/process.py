@@ -15,6 +15,7 @@ FIRST_AREA = 0x1000000000
 PAGE_TABLE = 0x200000  # bytes that one page table maps: all areas but those of the longest tests
 AREA = 0x10000  # a mapping has at most 12 pages, so no two mappings touch and no two vmas can merge
 DEATH_SECONDS = 10
+ANSWER = stub.HEADER + stub.BUFFER_BYTES
 
 Held = Pin | Spliced
 Outcome = dict[str, object]  # backend.observation.Outcome as JSON
@@ -84,12 +85,18 @@ class Process:
 
     def ask(self, request: bytes) -> None:
         """Send a request; the reply comes when it is done."""
-        self.socket.send(request)
+        os.write(self.socket.fileno(), request)
 
     def reply(self) -> Reply:
         """The reply to a request, waited for as long as the socket's time limit."""
-        answer = self.socket.recv(stub.HEADER + stub.BUFFER_BYTES)
-        return struct.unpack_from("<q", answer)[0], answer[stub.HEADER :]
+        return _reply(self.socket.recv(ANSWER))
+
+    def answer(self) -> Reply | None:
+        """The reply to a request, if it is there: mostly it is, as whoever is asked runs before who asks."""
+        try:
+            return _reply(os.read(self.socket.fileno(), ANSWER))
+        except BlockingIOError:
+            return None
 
     def call(self, number: int, *arguments: int, payload: bytes = b"") -> int:
         """A system call that cannot block, made by the process: its result, or OSError. Not while a verb is under way."""
@@ -246,6 +253,10 @@ class Nursery:
         os.close(self.memfd)
         for end in self.sockets:
             end.close()
+
+
+def _reply(answer: bytes) -> Reply:
+    return struct.unpack_from("<q", answer)[0], answer[stub.HEADER :]
 
 
 def runs(addresses: Sequence[int], sizes: Sequence[int]) -> list[tuple[int, int]]:

@@ -4,7 +4,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from . import abi, neighbours, stub, uffd
 from .batches import Batches
@@ -196,29 +196,35 @@ class Run:
     def _settle(self, end: float) -> None:
         """Wait until every process waits for the controller or sleeps in handle_userfault(). HangError if that lasts beyond `end`."""
         while moving := [process for process in self.processes.values() if process.steps and not process.blocked]:
-            poll = select.poll()
-            for process in moving:
-                poll.register(process.socket, select.POLLIN)
-                poll.register(process.pidfd, select.POLLIN)
-            for process in self.processes.values():
-                if process.uffd >= 0:
-                    poll.register(process.uffd, select.POLLIN)
-            ready = {fd for fd, _ in poll.poll(max(0.0, end - time.monotonic()) * 1000)}
-            if not ready:
-                raise HangError
-            for process in moving:
-                self._hear(process, ready)
+            if not any(self._hear(process) for process in moving):
+                self._wait(moving, end)
             self._read_events()
         self._read_events()
 
-    def _hear(self, process: Process, ready: set[int]) -> None:
-        """Take what a moving process has said: a reply, or its death."""
-        if process.socket.fileno() in ready:
-            self._advance(process, process.reply())
-        elif process.pidfd in ready:
-            status = process.reap("exited" if process.leaving else "killed")
-            killed = os.WIFSIGNALED(status) and not process.leaving
-            self.resumed[process.name] = {"result": signal.Signals(os.WTERMSIG(status)).name if killed else "ok"}
+    def _hear(self, process: Process) -> bool:
+        """Take what a moving process has answered, if it has."""
+        reply = process.answer()
+        if reply:
+            self._advance(process, reply)
+        return reply is not None
+
+    def _wait(self, moving: Sequence[Process], end: float) -> None:
+        """Until something happens that a moving process or its reader waits for; take notice of who is dead."""
+        poll = select.poll()
+        for process in moving:
+            poll.register(process.socket, select.POLLIN)
+            poll.register(process.pidfd, select.POLLIN)
+        for process in self.processes.values():
+            if process.uffd >= 0:
+                poll.register(process.uffd, select.POLLIN)
+        ready = {fd for fd, _ in poll.poll(max(0.0, end - time.monotonic()) * 1000)}
+        if not ready:
+            raise HangError
+        for process in moving:
+            if process.pidfd in ready and process.socket.fileno() not in ready:
+                status = process.reap("exited" if process.leaving else "killed")
+                killed = os.WIFSIGNALED(status) and not process.leaving
+                self.resumed[process.name] = {"result": signal.Signals(os.WTERMSIG(status)).name if killed else "ok"}
 
     def _read_events(self) -> None:
         """Read every message of every userfaultfd; a write-protect message says that its process sleeps."""
@@ -255,7 +261,7 @@ class Run:
     def _observation(self, outcome: Outcome, kernel: bool) -> Seen:
         """What is seen now, as JSON of backend.observation.Observation. kernel: after an action of the kernel."""
         seen: Seen = {"outcome": outcome, "processes": self.observer.observe(self.processes.values(), kernel)}
-        if self.program.merges and self.observer.shared_with_others():
+        if self.program.merges and self.observer.shared_with_others:
             self._blame_others("a page of the test was merged with one of it")
         if self.resumed:
             seen["resumed"] = self.resumed

@@ -56,6 +56,7 @@ class AgentBackend:
         """
         observations: list[Observation] = []
         before: Processes = {}
+        counted: dict[str, int] = {}
         self.traced = {}
         tracing = {} if trace is None else {"trace": list(trace)}
         try:
@@ -64,7 +65,10 @@ class AgentBackend:
                 if "trace" in answer:
                     self.traced[len(observations)] = _as(Traced, answer["trace"])
                 before = _whole(_as(dict[str, ProcessSeen | None], answer.pop("processes", None)), before)
-                observations.append(msgspec.structs.replace(_as(Observation, answer | {"processes": {}}), processes=before))
+                seen = _as(Observation, answer | {"processes": {}})
+                counted = counted | seen.counters
+                now = counted if "counters" in answer else {}
+                observations.append(msgspec.structs.replace(seen, processes=before, counters=now))
         except LostBackend as lost:
             lost.observations = tuple(observations)
             raise
