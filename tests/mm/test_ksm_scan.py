@@ -40,6 +40,24 @@ def test_joining_a_stable_node(kernel: str, scans: int) -> None:
         assert machine.same(0, 2) is (number >= scans)
 
 
+@pytest.mark.parametrize(("kernel", "merges"), [("5.10", True), ("6.1", False), ("6.12", True), ("7.2", True)])
+def test_a_page_without_access_at_the_root_ends_every_search(kernel: str, merges: bool) -> None:
+    machine = written(Machine(kernel), 1, 7, 7)
+    machine.do("mprotect", 0, c=0)
+    machine.do("ksm_scan", c=3)
+    assert machine.same(1, 2) is merges
+
+
+@pytest.mark.parametrize(("choices", "merges"), [(0, False), (1, False), (2, False), (3, True)])
+def test_a_page_without_access_elsewhere_may_lie_on_the_way(choices: int, merges: bool) -> None:
+    machine = written(Machine("6.1", pages=4), 2, 1, 7, 7)
+    machine.do("mprotect", 1, c=0)
+    machine.do("ksm_scan", c=1)
+    machine.do("ksm_scan", c=1, choices=choices)  # of the third page and of the fourth: is the second on the way
+    assert machine.same(2, 3) is merges
+    assert not machine.same(0, 1)
+
+
 @pytest.mark.parametrize(("kernel", "scans"), [("6.1", 1), ("7.2", 1), ("7.3", 2)])
 def test_a_page_that_left_and_has_the_old_content_again_rejoins(kernel: str, scans: int) -> None:
     machine = Machine(kernel).merged()

@@ -12,6 +12,7 @@ from breakcow.mm.ksm_tree import (
     stable_tree_search,
     unstable_tree_search,
 )
+from breakcow.mm.memory import choose
 from breakcow.mm.page_alloc import page_maybe_dma_pinned, put_page
 from breakcow.mm.pgtable import is_anon_page, pte_mkdirty, set_pte
 from breakcow.mm.schema import State
@@ -205,6 +206,8 @@ def merged_with_stable_node(s: State, p: int, v: int) -> int:
 
 def merge_with_unstable_tree(s: State, p: int, v: int) -> None:
     """The unstable tree: two equal pages become one KSM page (this one's frame stays); a page without an equal waits."""
+    if search_ends_early(s):
+        return
     twin = unstable_tree_search(s, p, v)
     if twin < 0:
         s.rmap[p, v].unstable = 1
@@ -221,6 +224,23 @@ def merge_with_unstable_tree(s: State, p: int, v: int) -> None:
         n = stable_tree_insert(s, f)
         stable_tree_append(s, q, w, n)
         stable_tree_append(s, p, v, n)
+
+
+def search_ends_early(s: State) -> int:
+    """unstable_tree_search_insert() of 6.1: a node on its way whose page get_mergeable_page() does not find is the end of the search, and
+    the page that was looked for neither merges nor waits. Which nodes lie on the way hangs on the bytes of all pages and on how the tree is
+    balanced; the root always does."""
+    lost = 0
+    found = 0
+    for p in range(s.rmap.shape[0]):
+        for v in range(s.rmap.shape[1]):
+            if s.rmap[p, v].unstable and get_mergeable_page(s, p, v):
+                found = 1
+            elif s.rmap[p, v].unstable:
+                lost = 1
+    if lost and found:
+        return choose(s)
+    return lost
 
 
 def get_mergeable_page(s: State, p: int, v: int) -> int:
