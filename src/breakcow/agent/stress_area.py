@@ -21,6 +21,7 @@ class Page:
     since its last fork, so that its frame is no relative's. mergeable: of its vma. protected: the user has write-protected it.
     dirty: stored to since clear_refs. frame: pfn when last looked, 0 for none. left: a known bug has left a KSM page here.
     stale: it was protected when mremap moved it, and not stored to since: before 6.14 the bit stays, and counts again once registered.
+    read_at_fork: nobody had stored to it when this process was born: before 5.19 fork need not have copied its entry.
     replaced_protected, replaced_dirty: ksmd has changed its frame, or may have, since it was protected, since it was stored to.
     """
 
@@ -36,6 +37,7 @@ class Page:
     stale: bool = False
     replaced_protected: bool = False
     replaced_dirty: bool = False
+    read_at_fork: bool = False
 
     def replaced(self) -> None:
         """Its frame is, or may be, another than before, by ksmd's doing."""

@@ -55,7 +55,7 @@ def write(worker: "Worker", area: Area) -> None:
     page.content, page.frame = content, frame(after)
     page.protected = page.left = page.stale = False
     page.present = page.stored = page.own = page.dirty = True
-    page.replaced_dirty = False
+    page.replaced_dirty = page.read_at_fork = False
     if worker.looker.lost_dirt(after):
         page.replaced_dirty = page.mergeable  # merged between the store and the look
         _bits(worker, area, number, after)
@@ -78,6 +78,8 @@ def _unheard(worker: "Worker", area: Area, number: int, before: int) -> None:
         cause = "merge-drops-uffd-wp"
     elif page.mergeable:  # the frame proves nothing: the copy may be put into the very frame that the merge has freed
         cause = "merge-drops-uffd-wp-just-now"
+    elif page.read_at_fork:
+        cause = "fork-skips-read-page"
     found = f"it landed without one; uffd-wp {'was set' if before & UFFD_WP else 'was not shown'} just before"
     worker.find(area, number, "protect-traps-every-write", cause, "an event before the store lands", found)
 
@@ -148,7 +150,7 @@ def _bits(worker: "Worker", area: Area, number: int, entry: int) -> None:
     if page.mergeable and worker.looker.may_be_shared(entry, page.own):
         page.replaced()  # ksmd moves pages from one KSM page to another of the same content, and back
     if page.protected and worker.looker.lost_protection(entry):
-        cause = "merge-drops-uffd-wp" if page.replaced_protected else ""
+        cause = "merge-drops-uffd-wp" if page.replaced_protected else "fork-skips-read-page" if page.read_at_fork else ""
         worker.find(area, number, "protect-traps-every-write", cause, "the uffd-wp bit of a protected page", "no such bit")
         page.protected = False
     if page.dirty and worker.looker.lost_dirt(entry):

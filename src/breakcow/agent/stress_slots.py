@@ -30,6 +30,7 @@ CAUSES = (
     "unmerge-uffd-wp",
     "unmerge-zero-page",
     "shared-with-mergeable",
+    "fork-skips-read-page",
 )
 PID, LOW, HIGH, DOING, CHILD, TOLD = range(6)
 """Of a slot: process id; addresses of the store under way; its operation; slot of the child that it forks; forks told by userfaultfds."""

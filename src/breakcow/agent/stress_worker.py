@@ -117,6 +117,8 @@ class Worker:
                 area.armed = ""
                 for page in area.pages:
                     page.protected = page.stale = False
+            for page in area.pages:
+                page.read_at_fork = not page.stored
         child = Worker(self.common, slot, _named(self.name, self.children), self.areas, self.fresh)
         child.swept = self.swept  # of pages that were unmerged since the parent's last look the child knows nothing
         return child

@@ -38,6 +38,9 @@ KNOWN = {  # by the names of breakcow.agent.stress_slots.CAUSES and .stress
         "a page shared since fork became a KSM page by another process's doing after MADV_UNMERGEABLE",
         report="docs/finds/ksm-shares-with-unmergeable.md",
     ),
+    "fork-skips-read-page": Known(
+        "a page that was only read, in memory that nobody had written, lost its protection by fork", fixed="5.19", commit="c56d1b62cce8"
+    ),
     "zero-pages-miscounted": Known(
         "ksm_zero_pages did not come back: fork and ksmd race for it", report="docs/finds/ksm-zero-pages-fork-race.md"
     ),
