@@ -107,3 +107,85 @@ def test_which_memory_is_accounted(drops: int, stored: int) -> None:
     machine.s.vma[0, 0].account = 0
     machine.do("mprotect", c=0)
     assert machine.s.vma[0, 0].account == 0, "only what may be written becomes accounted"
+
+
+def cleared(kernel: str = "7.2") -> Machine:
+    """A machine with a huge page that base-page entries map: all dirty, none soft-dirty."""
+    m = Machine(kernel, huge=True)
+    m.do("write", c=3)
+    m.do("mprotect", 0, c=1)
+    m.do("mprotect", 0, c=3)
+    m.do("clear_refs")
+    assert [m.pte(v).soft_dirty for v in range(3)] == [0] * 3 and not m.pte().huge
+    return m
+
+
+def soft_dirty(m: Machine) -> list[int]:
+    return [m.pte(v).soft_dirty for v in range(3)]
+
+
+@pytest.mark.parametrize(("kernel", "found"), [("6.12", [0, 0, 0]), ("6.16", [0, 0, 0]), ("6.18.15", [0, 1, 1]), ("7.2", [0, 1, 1])])
+def test_entries_of_a_folio_that_are_changed_together_become_soft_dirty(kernel: str, found: list[int]) -> None:
+    m = cleared(kernel)
+    m.do("mprotect", 1, 2, c=1)
+    assert soft_dirty(m) == found
+    assert ("soft-dirty-is-precise" in m.broken()) == any(found)
+
+
+def test_one_entry_is_changed_alone_and_the_rest_are_many() -> None:
+    m = cleared()
+    m.do("mprotect", 1, c=1)
+    assert soft_dirty(m) == [0, 0, 0]
+    m = cleared()
+    m.do("mprotect", 2, c=1)
+    assert soft_dirty(m) == [0, 0, 1]
+
+
+def test_none_is_made_soft_dirty_by_the_first_nor_by_what_is_clean() -> None:
+    m = cleared()
+    for v, dirty in ((0, 1), (1, 0), (2, 0)):
+        m.pte(v).dirty = dirty
+    m.do("mprotect", 0, 3, c=1)
+    assert soft_dirty(m) == [0, 0, 0]
+
+
+@pytest.mark.parametrize("field", ["write", "soft_dirty", "uffd_wp", "present"])
+def test_entries_that_differ_are_not_changed_together(field: str) -> None:
+    m = cleared()
+    for v in range(3):
+        m.pte(v).dirty = int(v == 1)
+    setattr(m.pte(1), field, 1 - getattr(m.pte(1), field))
+    m.do("mprotect", 0, 3, c=1)
+    assert [m.pte(v).soft_dirty for v in (0, 2)] == [0, 0]
+
+
+def test_what_a_pmd_maps_and_small_pages_are_no_batch() -> None:
+    m = Machine("7.2", huge=True)
+    m.do("write", c=3)
+    m.do("clear_refs")
+    m.do("mprotect", 0, 3, c=1)
+    assert soft_dirty(m) == [0, 0, 0] and m.pte().huge
+    m = Machine("7.2")
+    for v in range(3):
+        m.do("write", v, c=3)
+    m.do("clear_refs")
+    m.do("mprotect", 0, 3, c=1)
+    assert soft_dirty(m) == [0, 0, 0]
+
+
+def test_userfaultfd_changes_entries_together_too_vma_by_vma() -> None:
+    m = cleared().protected(1, 2)
+    assert soft_dirty(m) == [0, 1, 1]
+    m = cleared()
+    m.do("uffd_open")
+    m.do("uffd_register", 0, 3)
+    m.do("mergeable", 0)
+    m.do("clear_refs")
+    for v in range(3):
+        m.pte(v).dirty = int(v != 2)
+    m.do("uffd_protect", 0, 3)
+    assert soft_dirty(m) == [0, 0, 0]  # the first is alone, and of the others only the first is dirty
+    m.do("clear_refs")
+    m.pte(2).dirty = 1
+    m.do("uffd_unregister", 0, 3)
+    assert soft_dirty(m) == [0, 1, 1]

@@ -87,3 +87,14 @@ def test_unregistered_memory_is_not_written_since_7_3() -> None:
         m.do("pagemap_scan", 0, 1, SCANS["written"])
         found.append(m.s.step.value)
     assert found == [1, 0]
+
+
+def test_clear_refs_does_not_ask_whether_what_a_pmd_maps_is_pinned() -> None:
+    for entries in (False, True):
+        m = Machine("7.2", huge=True)
+        m.do("write", c=3)
+        if entries:
+            m.do("mprotect", 1, c=1)
+        m.do("pin")
+        m.do("clear_refs")
+        assert m.pte().soft_dirty == int(entries)
