@@ -69,6 +69,9 @@ def test_a_part_is_split_off(kernel: str, entries: bool) -> None:
     assert states(m) == "psp" and not any(large(m, v) for v in range(3))
     m.do("read", 1)
     assert m.s.step.value == 4 and m.broken() == set()
+    m = written(kernel, entries=entries)
+    m.do("pageout", 0, 2)
+    assert states(m) == "ssp" and not any(large(m, v) for v in range(3))
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -84,11 +87,13 @@ def test_what_others_map_stays(kernel: str, entries: bool, count: int) -> None:
     assert states(m) == "sss"
 
 
-def test_the_huge_zero_page_stays() -> None:
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_huge_zero_page_stays_and_so_does_all_else(count: int) -> None:
     m = Machine("7.2", huge=True)
     m.do("read")
-    m.do("pageout", 0, 3)
-    assert states(m) == "ppp" and m.pte().huge
+    m.s.page[5].swap_cache = 1  # a small page that no entry leads to
+    m.do("pageout", 0, count)
+    assert states(m) == "ppp" and m.pte().huge and m.s.page[5].swap_cache
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -122,7 +127,8 @@ def test_who_shares_a_folio_but_no_page_of_it_keeps_it_there_since_its_processes
 
 
 @pytest.mark.parametrize(
-    ("mine", "others", "split"), [((0, 1, 2), (0,), False), ((0, 1), (0,), False), ((0, 1), (1,), True), ((1,), (), True)]
+    ("mine", "others", "split"),
+    [((0, 1, 2), (1,), False), ((0, 1, 2), (2,), False), ((0, 1), (0,), False), ((0, 1), (1,), True), ((1,), (), True)],
 )
 def test_6_12_guesses_by_the_number_of_entries_and_the_first_page(mine: tuple[int, ...], others: tuple[int, ...], split: bool) -> None:
     m = written("6.12", entries=True)
@@ -301,3 +307,19 @@ def test_large_pages_are_reused_once_the_swap_cache_lets_go() -> None:
     m.do("read", 0)
     m.do("write", 0, c=5)
     assert m.pte().frame != f
+
+
+def test_a_store_that_userfaultfd_stops_frees_the_swap_cache_all_the_same() -> None:
+    m = written("7.2")
+    m.protected(0, 3)
+    m.do("pageout", 0, 3)
+    m.do("write", 0, c=5)
+    assert states(m) == "ppp" and m.content() == 3 and folio_cache_ref_count(m.s, m.pte().frame) == 0
+
+
+def test_splitting_frees_what_was_given_up_while_it_was_swapped_out() -> None:
+    m = swapped("7.2")
+    m.do("dontneed", 2)
+    m.do("read", 0)
+    m.do("pageout", 0)
+    assert states(m) == "ss-" and sum(m.s.page[f].swap_cache for f in range(m.s.page.shape[0])) == 2

@@ -90,8 +90,8 @@ def mapped_shared(s: State, p: int, v: int) -> int:
 
 
 def folio_likely_mapped_shared(s: State, p: int, v: int) -> int:
-    """folio_likely_mapped_shared(), 6.8 to 6.14: a PMD and anything else maps it, or more entries than it has pages, or else several map
-    its first page."""
+    """folio_likely_mapped_shared(), 6.8 to 6.14: more entries map it than it has pages, which a PMD and anything else come to, or else
+    several map its first page."""
     folio = s.page[s.pte[p, v].frame].folio
     first = haddr(s, p, v)
     named = hend(s, p, v) - first - 1
@@ -102,8 +102,6 @@ def folio_likely_mapped_shared(s: State, p: int, v: int) -> int:
         for w in range(first, first + named + 1):
             pte = s.pte[q, w]
             if is_anon_page(pte) and s.page[pte.frame].folio == folio:
-                if pte.huge:
-                    return 1
                 single += 1 - s.page[pte.frame].rest
                 rest += s.page[pte.frame].rest
                 heads += 1 if w == first else 0
