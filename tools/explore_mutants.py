@@ -136,7 +136,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="of that chance (1)")
     parser.add_argument("--kernel", default="7.2", metavar="K", help="whose behaviours (7.2)")
     parser.add_argument("--depth", type=int, default=8, metavar="D", help="steps of a program, at most (8)")
-    parser.add_argument("--states", type=int, default=300_000, metavar="N", help="a search goes no deeper once it has seen so many (300000)")
+    parser.add_argument("--states", type=int, default=300_000, metavar="N", help="a search goes no deeper after so many states (300000)")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="replace the generated part of this page")
     wanted = parser.parse_args()
     rules = [f"{name}.py" for name in compiled.FILES if name not in JUDGES]
