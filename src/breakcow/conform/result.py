@@ -79,7 +79,7 @@ def _add(a: Result, b: Result) -> Result:
         a,
         shards=tuple(sorted({*a.shards, *b.shards})),
         seeds=tuple(sorted({*a.seeds, *b.seeds})),
-        promises=dict(Counter(a.promises) + Counter(b.promises)),
+        promises=dict(sorted((Counter(a.promises) + Counter(b.promises)).items())),
         differences=(*a.differences, *b.differences),
         **{name: getattr(a, name) + getattr(b, name) for name in SUMS},
     )

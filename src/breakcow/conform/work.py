@@ -55,7 +55,7 @@ def _random(work: Work, kernel: Kernel, profile: Profile, say: Callable[[str], N
         programs=tally.programs,
         steps=tally.steps,
         skipped=tally.skipped,
-        promises=dict(tally.promises),
+        promises=dict(sorted(tally.promises.items())),
         disturbed=tally.disturbed,
         differences=tuple(found),
         seconds=round(time.monotonic() - start, 3),
