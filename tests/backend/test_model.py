@@ -89,6 +89,12 @@ def test_5_10_may_reuse_or_copy() -> None:
     assert only == model("6.12").run(program)
 
 
+def test_a_search_of_ksmd_past_a_page_without_access_has_two_ends() -> None:
+    program = flat("A write x 1; A write y 2; A write z 1; A madvise x y z mergeable; A mprotect y none; - ksm scan 1; - ksm scan 1")
+    ends = {kernel: [path[-1].processes["A"].pages["x"].moved for path in model(kernel).paths(program)] for kernel in ("6.1", "6.12")}
+    assert (sorted(ends["6.1"]), ends["6.12"]) == ([False, True], [True])
+
+
 def test_choices_of_one_step_multiply() -> None:
     program = flat("A write x y z 7; A clear_refs; A madvise x y z populate_write")
     backend = ModelBackend(PROFILES["5.10"].but(madv_populate=1))

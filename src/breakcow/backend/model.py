@@ -130,7 +130,7 @@ class ModelBackend:
 
     def _outcomes(self, state: State, program: Program, action: Action) -> list[tuple[State, Observation]]:
         """Every way the action can end from `state`, which is used up where this kernel has no choice."""
-        if self.profile.wp_reuse != REUSE_REFCOUNT:  # only there does the specification choose()
+        if self.profile.wp_reuse != REUSE_REFCOUNT and not self.profile.break_ksm_misses_protnone:  # only these choose()
             return [(state, self._observe(state, program, action))]
         done, pending = [], [0]
         while pending:
