@@ -99,8 +99,8 @@ def _compiled(file: Path) -> Path | None:
 def _compare(where: str, chosen: Sequence[corpus.Chosen], programs: dict[str, Path]) -> int:
     """Run both on one kernel: on how many tests they disagree, also when asked once more.
 
-    MADV_PAGEOUT passes over a page that anybody holds for a moment, and a guest that has run hundreds of programs moves pages about: now and
-    then one is not swapped out. What is said the first time is printed all the same.
+    MADV_PAGEOUT passes over a page that anybody holds for a moment, and a guest that has run hundreds of programs moves pages about: now
+    and then one is not swapped out. What is said the first time is printed all the same.
     """
     differ = _differ(where, chosen, programs)
     if differ:
