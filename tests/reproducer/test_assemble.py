@@ -20,6 +20,8 @@ from breakcow.suite.trial import trial
 
 COMPILE = ("cc", "-Wall", "-Wextra", "-Werror", "-std=gnu11")
 KSM = Path("/sys/kernel/mm/ksm")
+THP = Path("/sys/kernel/mm/transparent_hugepage")
+KHUGEPAGED = THP / "khugepaged/scan_sleep_millisecs"
 compiler = pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler")
 kernel = pytest.mark.skipif(
     os.geteuid() != 0 or not os.access(KSM / "run", os.W_OK) or not shutil.which("cc"), reason="needs the superuser, KSM and a C compiler"
@@ -45,6 +47,18 @@ B  exit
 B  expect exited
 """
 
+SHARED = """litmus own/shared
+    Shared by fork.
+
+memory x y
+
+A  write x 7
+-  ksm scan 1
+A  fork B
+B  write x 9
+-  expect A.x = 7, B.x = 9
+"""
+
 
 def program(text: str, folder: Path) -> Path:
     """The compiled reproducer of a test."""
@@ -62,12 +76,14 @@ def ended(text: str, folder: Path) -> tuple[int, str]:
 
 
 def settings() -> dict[str, str]:
-    """What KSM is set to, and what it has merged, while nobody uses it."""
+    """What KSM and transparent huge pages are set to, and what KSM has merged, while nobody uses it."""
     names = ("run", "sleep_millisecs", "pages_to_scan", "use_zero_pages", "max_page_sharing", "smart_scan", "advisor_mode", "pages_shared")
+    huge = ("enabled", "defrag", "use_zero_page", "khugepaged/pages_to_scan", "khugepaged/scan_sleep_millisecs")
+    files = [*(KSM / name for name in names), *(THP / name for name in huge)]
     Path("/run/breakcow").mkdir(mode=0o700, exist_ok=True)
     with open("/run/breakcow/lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return {name: (KSM / name).read_text() for name in names if (KSM / name).exists()}
+        return {str(file): file.read_text() for file in files if file.exists()}
 
 
 def test_every_test_of_the_corpus_has_one_or_is_refused_for_what_it_does() -> None:
@@ -97,7 +113,7 @@ def test_where_a_promise_is_broken_a_written_claim_is(profile: str) -> None:
 @compiler
 def test_a_test_of_one_process_is_that_process(tmp_path: Path) -> None:
     alone = KEPT.partition("A  fork B")[0]
-    assert "fork(" not in reproducer(*litmus.parse(alone)).partition("static void start_ksm")[0].replace("restorer = must(fork()", "")
+    assert "fork(" not in reproducer(*litmus.parse(alone)).partition("static void start_ksm")[0].replace("pid = must(fork()", "")
     program(alone, tmp_path)
 
 
@@ -185,9 +201,14 @@ def test_what_the_kernel_lacks_is_a_skip(tmp_path: Path) -> None:
 
 @kernel
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_the_settings_are_put_back_when_it_is_killed(number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("memory", "setting", "meanwhile"), [("memory", KSM / "run", "1\n"), ("memory huge", KHUGEPAGED, "4294967295\n")])
+def test_the_settings_are_put_back_when_it_is_killed(
+    memory: str, setting: Path, meanwhile: str, number: signal.Signals, tmp_path: Path
+) -> None:
+    if not setting.exists():
+        pytest.skip(f"this kernel has no {setting}")
     before = settings()
-    (test,) = litmus.parse(KEPT)
+    (test,) = litmus.parse(SHARED.replace("memory", memory))
     (tmp_path / "test.c").write_text(reproducer(test).replace("\treturn verdict(", '\tstep("rest");\n\tpause();\n\treturn verdict('))
     subprocess.run([*COMPILE, str(tmp_path / "test.c"), "-o", str(tmp_path / "test")], check=True)
     with subprocess.Popen([str(tmp_path / "test")], stdout=subprocess.PIPE, text=True) as running:
@@ -195,7 +216,7 @@ def test_the_settings_are_put_back_when_it_is_killed(number: signal.Signals, tmp
         for line in running.stdout:
             if "rest" in line:
                 break
-        assert (KSM / "run").read_text() == "1\n"
+        assert setting.read_text() == meanwhile
         running.send_signal(number)
     assert settings() == before
 

@@ -37,6 +37,7 @@ def main(test: Test, program: Program, chosen: set[str]) -> str:
     """The function `main()` of a reproducer that has the fragments `chosen`. With arguments it is a process that was spawned."""
     lines = ["if (argc > 1)", "\tgo_on(words);"] if "spawn" in chosen else []
     lines += ["begin();", *_asked(test, chosen), *(["birth();"] if "many" in chosen else [])]
+    lines += ["start_thp();"] if "huge_pages" in chosen else []
     if "ksm" in chosen:
         lines += ["start_ksm();", *(text for fragment, text in START.items() if fragment in chosen)]
     lines += [line for number in range(len(test.memory)) for line in _mapped(test, number)]

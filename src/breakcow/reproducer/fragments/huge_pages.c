@@ -1,46 +1,34 @@
-//needs processes text
+//needs processes settings
 //after ksm
 #include <sys/prctl.h>
 
 #define THP "/sys/kernel/mm/transparent_hugepage/"
 
-/* What keeps huge pages away, as in a machine with little memory, is changed, and put back at the end. */
-static struct { const char *path, *off, *on; int changed; } thp[] = {
-	{ THP "enabled", "never", "madvise", 0 }, { THP "use_zero_page", "0", "1", 0 }
+/* khugepaged, which makes huge pages of base pages whenever it comes by, sleeps: what is split stays split. */
+static struct setting thp_setting[] = {
+	{ THP "enabled", "madvise", "" }, { THP "hugepages-2048kB/enabled", "inherit", "" }, { THP "defrag", "madvise", "" },
+	{ THP "use_zero_page", "1", "" }, { THP "khugepaged/pages_to_scan", "1", "" },
+	{ THP "khugepaged/scan_sleep_millisecs", "4294967295", "" }, { NULL, NULL, "" }
 };
-
-static int write_text(const char *path, const char *text)
-{
-	int file = open(path, O_WRONLY), done = write(file, text, strlen(text)) > 0;
-
-	close(file);
-	return done;
-}
 
 static void thp_back(void)
 {
-	int i;
-
-	for (i = 0; i < 2; i++)
-		if (thp[i].changed)
-			write_text(thp[i].path, thp[i].off);
+	put_back(thp_setting);
 }
 
 static void need_thp(void)
 {
-	char text[64];
-	int i;
+	if (access(THP "enabled", F_OK))
+		skip("this kernel has no transparent huge pages");
+	if (access(THP "enabled", W_OK))
+		skip(THP " cannot be written");
+}
 
-	atexit(thp_back);
-	for (i = 0; i < 2; i++) {
-		if (read_text(thp[i].path, text, sizeof(text)) < 0)
-			skip("this kernel has no transparent huge pages");
-		if (!strstr(text, "[never]") && strcmp(text, "0\n"))
-			continue;
-		if (!write_text(thp[i].path, thp[i].on))
-			skip(THP " cannot be written");
-		thp[i].changed = 1;
-	}
+static void start_thp(void)
+{
+	one_at_a_time();
+	at_end(thp_setting, thp_back);
+	change(thp_setting);
 }
 
 /* Memory of A that a huge page is for: the last page stands for all that the others leave of 2 MiB. */

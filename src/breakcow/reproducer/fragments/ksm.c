@@ -1,30 +1,22 @@
-//needs text sleeping processes
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
+//needs settings sleeping processes
 #include <sched.h>
 
 #define KSM "/sys/kernel/mm/ksm/"
 
-static pid_t ksmd, restorer;
-static int alive;		/* once this is closed, by whatever end, the restorer goes to work */
-static struct { const char *file, *value; char before[32]; } setting[] = {
-	{ "advisor_mode", "none", "" }, { "use_zero_pages", "0", "" }, { "max_page_sharing", "256", "" },
-	{ "merge_across_nodes", "1", "" }, { "smart_scan", "0", "" }, { "pages_to_scan", "1073741824", "" },
-	{ "sleep_millisecs", "100000", "" }, { "run", "0", "" }, { NULL, NULL, "" }
-}, *knob;
+static pid_t ksmd;
+static cpu_set_t ksmd_cpus;
+static struct setting ksm_setting[] = {
+	{ KSM "advisor_mode", "none", "" }, { KSM "use_zero_pages", "0", "" }, { KSM "max_page_sharing", "256", "" },
+	{ KSM "merge_across_nodes", "1", "" }, { KSM "smart_scan", "0", "" }, { KSM "pages_to_scan", "1073741824", "" },
+	{ KSM "sleep_millisecs", "100000", "" }, { KSM "run", "0", "" }, { NULL, NULL, "" }
+};
 
 static long ksm_write(const char *file, const char *text)
 {
 	char path[64];
-	long done;
-	int fd;
 
 	snprintf(path, sizeof(path), KSM "%s", file);
-	fd = open(path, O_WRONLY);
-	done = write(fd, text, strlen(text)) < 0 ? -errno : 0;
-	close(fd);
-	return done;
+	return write_text(path, text);
 }
 
 static long ksm_read(const char *file)
@@ -61,42 +53,11 @@ static const char *fresh_sleep(void)
 	return text;
 }
 
-static void wait_for_restorer(void)
+static void ksm_back(void)
 {
-	close(alive);
-	waitpid(restorer, NULL, 0);
-}
-
-/* Another process unmerges everything and puts the settings back when this one ends, even if it is killed. */
-static void restore_at_end(void)
-{
-	char path[64], text[64], *chosen;
-	cpu_set_t cpus;
-	int ends[2];
-
-	for (knob = setting; knob->file; knob++) {
-		snprintf(path, sizeof(path), KSM "%s", knob->file);
-		read_text(path, text, sizeof(text));
-		chosen = strchr(text, '[');	/* advisor_mode: [none] scan-time */
-		sscanf(chosen ? chosen + 1 : text, "%31[^]\n]", knob->before);
-	}
-	must(sched_getaffinity(ksmd, sizeof(cpus), &cpus), "sched_getaffinity");
-	must(pipe(ends), "pipe");
-	restorer = must(fork(), "fork");
-	alive = ends[1];
-	if (restorer) {
-		atexit(wait_for_restorer);
-		return;
-	}
-	setsid();
-	close(ends[1]);
-	while (read(ends[0], text, 1) < 0)
-		;
 	ksm_write("run", "2");
-	for (knob = setting; knob->file; knob++)
-		ksm_write(knob->file, knob->before);
-	sched_setaffinity(ksmd, sizeof(cpus), &cpus);
-	_exit(0);
+	put_back(ksm_setting);
+	sched_setaffinity(ksmd, sizeof(ksmd_cpus), &ksmd_cpus);
 }
 
 /* From here on ksmd scans when it is told to, on our CPU; nothing is merged yet. */
@@ -111,16 +72,15 @@ static void start_ksm(void)
 		snprintf(path, sizeof(path), "/proc/%d/comm", ++ksmd);
 		read_text(path, text, sizeof(text));
 	}
-	mkdir("/run/breakcow", 0700);
-	flock(open("/run/breakcow/lock", O_RDWR | O_CREAT, 0600), LOCK_EX);	/* one at a time */
-	restore_at_end();
+	one_at_a_time();
+	must(sched_getaffinity(ksmd, sizeof(ksmd_cpus), &ksmd_cpus), "sched_getaffinity");
+	at_end(ksm_setting, ksm_back);
 	must(sched_getaffinity(0, sizeof(cpu), &cpu), "sched_getaffinity");
 	must(sched_setaffinity(ksmd, sizeof(cpu), &cpu), "sched_setaffinity");
 	/* ksmd makes no full scan where nothing is mergeable. */
 	madvise(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), PAGE, MADV_MERGEABLE);
 	ksm_write("run", "2");
-	for (knob = setting; knob->file; knob++)
-		ksm_write(knob->file, knob->value);
+	change(ksm_setting);
 	ksm_write("sleep_millisecs", fresh_sleep());
 	scan_by("run", "1");
 }
