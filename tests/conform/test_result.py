@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from breakcow.conform.result import BadResultError, Result, merge, read, write
 from breakcow.report.conformance import page, words
 
+DOCS = Path(__file__).parents[2] / "docs"
 HALF = Result("tours", "vm:6.1", "6.1.192", "6.1.192", "2 pages", ("1/2",), 100, 100, programs=10, steps=50, seconds=2.0)
 OTHER = Result("tours", "vm:6.1", "6.1.192", "6.1.192", "2 pages", ("2/2",), 300, 200, programs=10, steps=50, differences=("a test",))
-RANDOM = Result("random", "host", "6.18", "6.18", "random", seeds=((0, 9),), programs=10, steps=300, promises={"isolation": 2})
+RANDOM = Result("random", "host", "6.18", "6.18", "random", seeds=((0, 9, 1),), programs=10, steps=300, promises={"isolation": 2})
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -28,6 +30,8 @@ def test_shards_add_up() -> None:
 def test_a_shard_counts_once() -> None:
     with pytest.raises(BadResultError, match="1/2 is there twice"):
         merge([HALF, HALF])
+    with pytest.raises(BadResultError, match="5 seeds from 5 on are there twice"):
+        merge([RANDOM, msgspec.structs.replace(RANDOM, seeds=((5, 14, 1),))])
 
 
 def test_a_file_of_something_else(tmp_path: Path) -> None:
@@ -45,3 +49,14 @@ def test_what_is_said() -> None:
     assert "| vm:6.1 | 6.1.192 | 2 pages | 100 | 100.00 % | 10 | 50 | 0 |" in shown
     assert "| host | 6.18 | 0 to 9 | 10 | 300 | 0 |" in shown
     assert "a test" in shown
+
+
+def test_shards_of_random_programs_are_one_range_on_the_page() -> None:
+    shards = [msgspec.structs.replace(RANDOM, seeds=((k, 20 + k, 4),), programs=6) for k in (2, 0, 3, 1)]
+    (merged,) = merge(shards)
+    assert merged.seeds == ((0, 23, 1),)
+    assert "| host | 6.18 | 0 to 23 | 24 | 1,200 | 0 |" in page([merged])
+
+
+def test_the_page_in_the_docs_is_what_the_results_beside_it_say() -> None:
+    assert (DOCS / "conformance.md").read_text() == page(merge(read(DOCS / "conformance.json")))

@@ -39,9 +39,8 @@ def spread(works: Sequence[Work], start: Start) -> Iterator[Result]:
 def as_one(work: Work, results: Sequence[Result]) -> Result:
     """The results of all parts of `work` as the one that a single process would have."""
     (merged,) = merge(sorted(results, key=lambda one: (one.seeds, one.shards)))
-    whole = ((work.seeds[0], work.seeds[-1]),) if merged.seeds else ()
     shards = (f"{work.part[0] + 1}/{work.part[1]}",) if merged.shards else ()
-    return msgspec.structs.replace(merged, seeds=whole, shards=shards, seconds=max(one.seconds for one in results))
+    return msgspec.structs.replace(merged, shards=shards, seconds=max(one.seconds for one in results))
 
 
 def _quietly(work: Work, start: Start) -> Result:

@@ -6,15 +6,17 @@ from pathlib import Path
 
 import msgspec
 
+from breakcow.conform.stretches import Stretch, joined, overlap
+
 
 class Result(msgspec.Struct, frozen=True):
     """One run on one kernel, or several of the same kind on the same kernel merged.
 
     kind: "tours" or "random". on, release, profile: the kernel. bound: in words. shards: which of how many it was, each as "1/3".
     transitions: dealt to the programs that ran; confirmed: of these, in programs on which model and kernel agree (tours only).
-    seeds: first and last of each stretch (random only). skipped: programs not for this kernel. disturbed: programs that could not
-    be judged, because KSM merged memory of other processes too. inferred: pages of
-    which programs told at their end whether they are exclusive (tours only). promises: broken promise -> programs.
+    seeds: of each stretch the first, the last, and how far apart (random only). skipped: programs not for this kernel.
+    disturbed: programs that could not be judged, because KSM merged memory of other processes too. inferred: pages of which
+    programs told at their end whether they are exclusive (tours only). promises: broken promise -> programs.
     differences: each program that differs, as text with what it shows. seconds: of wall time, added up.
     """
 
@@ -26,7 +28,7 @@ class Result(msgspec.Struct, frozen=True):
     shards: tuple[str, ...] = ()
     transitions: int = 0
     confirmed: int = 0
-    seeds: tuple[tuple[int, int], ...] = ()
+    seeds: tuple[Stretch, ...] = ()
     programs: int = 0
     steps: int = 0
     skipped: int = 0
@@ -62,8 +64,8 @@ def write(path: Path, results: Sequence[Result]) -> None:
 
 
 def merge(results: Iterable[Result]) -> list[Result]:
-    """Runs of one kind on one kernel and bound made one, in order of kind, kernel and bound. Raises BadResultError for a shard that is
-    there twice."""
+    """Runs of one kind on one kernel and bound made one, in order of kind, kernel and bound. Raises BadResultError for a shard or seed that
+    is there twice."""
     merged: dict[tuple[str, ...], Result] = {}
     for one in results:
         key = (one.kind, one.on, one.release, one.profile, one.bound)
@@ -72,13 +74,14 @@ def merge(results: Iterable[Result]) -> list[Result]:
 
 
 def _add(a: Result, b: Result) -> Result:
-    twice = set(a.shards) & set(b.shards) or set(a.seeds) & set(b.seeds)
-    if twice:
-        raise BadResultError(f"{a.kind} on {a.on}: {', '.join(map(str, sorted(twice)))} is there twice")
+    if shards := sorted(set(a.shards) & set(b.shards)):
+        raise BadResultError(f"{a.kind} on {a.on}: {', '.join(shards)} is there twice")
+    if seeds := overlap(a.seeds, b.seeds):
+        raise BadResultError(f"{a.kind} on {a.on}: {len(seeds)} seeds from {seeds[0]} on are there twice")
     return msgspec.structs.replace(
         a,
         shards=tuple(sorted({*a.shards, *b.shards})),
-        seeds=tuple(sorted({*a.seeds, *b.seeds})),
+        seeds=joined((*a.seeds, *b.seeds)),
         promises=dict(sorted((Counter(a.promises) + Counter(b.promises)).items())),
         differences=(*a.differences, *b.differences),
         **{name: getattr(a, name) + getattr(b, name) for name in SUMS},

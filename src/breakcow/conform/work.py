@@ -11,6 +11,7 @@ from breakcow.backend.model import ModelBackend
 from breakcow.conform.able import EVERY, possible
 from breakcow.conform.random_programs import Finding, Tally, conform
 from breakcow.conform.result import Result
+from breakcow.conform.stretches import stretch
 from breakcow.kernel import Profile
 from breakcow.litmus import to_text
 
@@ -51,7 +52,7 @@ def _random(work: Work, kernel: Kernel, profile: Profile, say: Callable[[str], N
         say(found[-1])
     return Result(
         *("random", work.on, kernel.probe().release, profile.name, "random programs of 30 steps, 3 processes, 5 pages"),
-        seeds=((seeds[0], seeds[-1]),) if seeds else (),
+        seeds=stretch(seeds),
         programs=tally.programs,
         steps=tally.steps,
         skipped=tally.skipped,
@@ -81,7 +82,13 @@ def _tours(work: Work, kernel: Kernel, profile: Profile, say: Callable[[str], No
     left_out = ", ".join(sorted(set(EVERY) - set(verbs)))
     without = f", without {left_out}" if left_out else ""
     return Result(
-        *("tours", work.on, kernel.probe().release, profile.name, f"2 processes, {pages} pages, {depth} steps from each prologue{without}"),
+        *(
+            "tours",
+            work.on,
+            kernel.probe().release,
+            profile.name,
+            f"2 processes, {pages} pages, {depth} step{'s' if depth > 1 else ''} from each prologue{without}",
+        ),
         shards=(f"{part[0] + 1}/{part[1]}",),
         transitions=covered.transitions,
         confirmed=covered.confirmed,

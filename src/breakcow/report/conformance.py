@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 from breakcow.conform.result import Result
+from breakcow.conform.stretches import said
 
 PAGE = """# Conformance: the specification held to real kernels
 
 `breakcow conform` runs programs on a kernel and compares every observation after every step with the specification of the behaviours
-that were measured on it. This page is written by `breakcow merge RESULT.json... --markdown docs/conformance.md`.
+that were measured on it. This page is written from the results beside it, by
+`breakcow merge docs/conformance.json --markdown docs/conformance.md`.
 
 ## Tours
 
@@ -56,7 +58,7 @@ def page(results: Sequence[Result]) -> str:
         if one.kind == "tours"
     ]
     random = [
-        (one.on, one.release, ", ".join(f"{a} to {b}" for a, b in one.seeds), f"{one.programs:,}", f"{one.steps:,}", _number(one))
+        (one.on, one.release, said(one.seeds), f"{one.programs:,}", f"{one.steps:,}", _number(one))
         for one in results
         if one.kind == "random"
     ]
