@@ -137,3 +137,82 @@ def test_a_read_only_pin_brings_it_back_unshared() -> None:
     m.do("fork", c=1)
     assert gup(m.s, 0, 0, FOLL_PIN) == 0
     assert m.page().exclusive
+
+
+def saved(m: Machine) -> tuple[int, int]:
+    """Whether the page is in the swap cache, and what the swap area has of it, + 1."""
+    page = m.s.page[m.pte().frame]
+    return page.swap_cache, page.saved
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_what_was_not_changed_leaves_memory_at_once(kernel: str) -> None:
+    m = swapped(kernel)
+    assert saved(m) == (1, 4)
+    m.do("read")
+    m.do("pageout")
+    assert saved(m) == (0, 4)
+    m.do("read")
+    assert m.s.step.value == 3 and saved(m) == (1, 4) and m.broken() == set()
+    m.do("write", c=5)
+    m.do("pageout")
+    assert saved(m) == (1, 6)
+
+
+@pytest.mark.parametrize(("kernel", "cached"), [("6.1", 1), ("6.12", 0)])
+def test_zeros_leave_memory_at_once_where_they_are_not_written(kernel: str, cached: int) -> None:
+    m = Machine(kernel)
+    m.do("write", c=0)
+    m.do("pageout")
+    assert saved(m) == (cached, 1)
+    m.do("read")
+    assert m.s.step.value == 0 and m.broken() == set()
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_page_that_a_pipe_holds_stays_in_memory(kernel: str) -> None:
+    m = swapped(kernel)
+    m.do("read")
+    m.do("vmsplice")
+    m.do("pageout")
+    assert saved(m) == (1, 4)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_ksm_page_that_leaves_memory_comes_back_as_none(kernel: str) -> None:
+    m = Machine(kernel)
+    for v in range(2):
+        m.do("write", v, c=3)
+    m.do("mergeable", 0, 2)
+    m.do("ksm_scan", c=2)
+    m.do("write", 1, c=4)
+    m.do("pageout")
+    m.do("read")
+    assert m.page().ksm
+    node = m.page().node
+    m.do("pageout")
+    m.do("read")
+    assert not m.page().ksm and not m.s.node[node - 1].frame and m.s.step.value == 3
+
+
+@pytest.mark.parametrize(("kernel", "left"), [("5.10", 9), ("6.1", 9), ("7.2", 3)])
+def test_what_a_device_stored_is_lost_where_a_load_left_the_page_writable_and_clean(kernel: str, left: int) -> None:
+    m = swapped(kernel)
+    m.do("read")
+    m.do("pin")
+    m.do("dma", c=9)
+    m.do("unpin")
+    m.do("pageout")
+    m.do("read")
+    assert m.s.step.value == left
+    assert m.broken() == (set() if left == 9 else {"isolation"})
+
+
+@pytest.mark.parametrize("verb", ["process_vm_writev", "mem_write"])
+def test_what_another_stores_through_get_user_pages_is_not_lost(verb: str) -> None:
+    m = swapped("7.2", 1)
+    m.do("read")
+    assert m.do(verb, c=9) == 0
+    m.do("pageout")
+    m.do("read")
+    assert m.s.step.value == 9

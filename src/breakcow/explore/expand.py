@@ -201,7 +201,7 @@ def highest_content(s: State) -> int:
     """The highest content that is named anywhere: the next higher stands for all others."""
     highest = 0
     for f in range(s.page.shape[0]):
-        highest = max(highest, s.page[f].content)
+        highest = max(highest, s.page[f].content, s.page[f].saved - 1)
     for p in range(s.ghost.shape[0]):
         for v in range(s.ghost.shape[1]):
             highest = max(highest, s.ghost[p, v].value, s.ghost[p, v].splice_value, s.rmap[p, v].checksum - 1)

@@ -144,6 +144,7 @@ def swap_page_records(s: State, f: int, g: int) -> None:
     a.node, b.node = b.node, a.node
     a.swapped, b.swapped = b.swapped, a.swapped
     a.swap_cache, b.swap_cache = b.swap_cache, a.swap_cache
+    a.saved, b.saved = b.saved, a.saved
     a.folio, b.folio = b.folio, a.folio
     a.rest, b.rest = b.rest, a.rest
 
@@ -291,6 +292,8 @@ def name_contents(s: State) -> None:
     k = 1
     for f in range(s.page.shape[0]):
         k = name_content(s, s.page[f].content, k)
+        if s.page[f].saved:
+            k = name_content(s, s.page[f].saved - 1, k)
     for p in range(s.ghost.shape[0]):
         for v in range(s.ghost.shape[1]):
             k = name_content(s, s.ghost[p, v].value, k)
@@ -320,6 +323,8 @@ def swap_contents(s: State, c: int, d: int) -> None:
         return
     for f in range(s.page.shape[0]):
         s.page[f].content = exchanged(s.page[f].content, c, d)
+        if s.page[f].saved:
+            s.page[f].saved = exchanged(s.page[f].saved, c + 1, d + 1)
     for n in range(s.node.shape[0]):
         s.node[n].content = exchanged(s.node[n].content, c, d)
     for p in range(s.ghost.shape[0]):

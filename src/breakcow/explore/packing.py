@@ -90,6 +90,7 @@ KINDS = {
     "anon_vma": "page",
     "anon_vmas": "page",
     "checksum": "checksum",
+    "saved": "checksum",
     "value": "content",
     "splice_value": "content",
     "content": "content",

@@ -266,6 +266,12 @@ BEHAVIOURS = (
         "between v6.1 and v6.12, and between v6.18 and v7.0: do_swap_page() in mm/memory.c",
     ),
     Behaviour(
+        "swap_zeromap",
+        "a page of zeros that is swapped out is not written: it leaves memory at once",
+        ("no", "yes"),
+        'Linux kernel commit 0ca0c24e3211 ("mm: store zero pages to be swapped out in a bitmap") (in v6.12)',
+    ),
+    Behaviour(
         "huge_zero_wp",
         "a store to the huge zero page gives the process a huge page, not one base page",
         ("no", "yes"),

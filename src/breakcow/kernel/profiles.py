@@ -78,6 +78,7 @@ _6_12 = _6_1 | {
     "ksm_merge_any": 1,
     "pagemap_scan_hole_written": 1,
     "io_uring_unlockable": 1,
+    "swap_zeromap": 1,
     "wp_reuse_large": _words("wp_reuse_large", "never"),
     "split_pmd_dirty": 1,
     "pageout_large": 1,

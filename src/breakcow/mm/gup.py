@@ -43,6 +43,7 @@ def gup(s: State, p: int, v: int, foll: int) -> int:
     while 1:
         follow = follow_page_pte(s, p, v, foll)
         if follow == FOLLOWED:
+            follow_page_touch(s, p, v, foll)
             return OK
         fault = faultin_page(s, p, v, foll, follow)
         if fault & VM_FAULT_RETRY:
@@ -73,6 +74,12 @@ def follow_page_pte(s: State, p: int, v: int, foll: int) -> int:
     if not pte.write and gup_must_unshare(s, p, v, foll):
         return UNSHARE
     return FOLLOWED
+
+
+def follow_page_touch(s: State, p: int, v: int, foll: int) -> None:
+    """The end of follow_page_pte(): what is taken to be stored to is PageDirty, but not by a longterm pin, which leaves FOLL_TOUCH out."""
+    if foll & FOLL_WRITE and not foll & FOLL_LONGTERM:
+        s.page[s.pte[p, v].frame].saved = 0
 
 
 def can_follow_write_pte(s: State, p: int, v: int, foll: int) -> int:
@@ -160,6 +167,7 @@ def gup_retry(s: State, p: int, v: int, n: int, c: int) -> int:
         return OK
     follow = follow_page_pte(s, p, v, proc.gup_foll)
     if follow == FOLLOWED:
+        follow_page_touch(s, p, v, proc.gup_foll)
         s.page[s.pte[p, v].frame].content = proc.gup_content
         s.step.value = 1
         proc.gup = 0

@@ -131,6 +131,7 @@ def free_split_page(s: State, f: int) -> None:
     page.rest = 0
     if not page.mapcount and not page.swapped:
         page.swap_cache = 0
+        page.saved = 0
     if not page_in_use(s, f):
         page.content = 0
         page.exclusive = 0
@@ -146,6 +147,7 @@ def remap_page(s: State, p: int, v: int) -> None:
     if s.kernel.split_folio == SPLIT_ZERO_PAGE and page.content == 0 and not page.rest:
         try_to_map_unused_to_zeropage(s, p, v)
     elif s.kernel.split_folio == SPLIT_CLEAN:
+        page.saved = 0 if pte.dirty else page.saved
         pte.dirty = 0
     elif s.kernel.split_folio == SPLIT_SOFT_DIRTY and pte.dirty:
         pte_mkdirty(s, pte)

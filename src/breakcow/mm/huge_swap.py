@@ -21,7 +21,15 @@ from breakcow.mm.huge_memory import (
 from breakcow.mm.page_alloc import delete_from_swap_cache, folio_cache_ref_count, folio_ref_count, page_maybe_dma_pinned
 from breakcow.mm.pgtable import is_anon_page
 from breakcow.mm.schema import State
-from breakcow.mm.swap import SWAPIN_LARGE_FREED, map_swapped_page, reclaim_page, should_try_to_free_swap, swap_free, try_to_unmap
+from breakcow.mm.swap import (
+    SWAPIN_LARGE_FREED,
+    leave_memory,
+    map_swapped_page,
+    reclaim_page,
+    should_try_to_free_swap,
+    swap_free,
+    try_to_unmap,
+)
 
 
 def pageout_huge(s: State, p: int, v: int, end: int) -> None:
@@ -112,8 +120,7 @@ def reclaim_folio(s: State, f: int) -> None:
     """shrink_folio_list() for a large folio: it goes to the swap cache as one, unless somebody holds a reference to it, and every entry
     that maps it becomes a swap entry. What was there already and has not changed since is not written again: it is gone from memory then.
     """
-    cached = s.page[f].swap_cache
-    if page_maybe_dma_pinned(s, f) or (not cached and not can_split_folio(s, f)):
+    if page_maybe_dma_pinned(s, f) or (not s.page[f].swap_cache and not can_split_folio(s, f)):
         return
     folio = s.page[f].folio
     dirty = 0
@@ -122,17 +129,16 @@ def reclaim_folio(s: State, f: int) -> None:
             if is_anon_page(s.pte[p, v]) and s.page[s.pte[p, v].frame].folio == folio:
                 if pmd_trans_huge(s, p, v):
                     split_huge_pmd(s, p, v)
-                dirty |= s.pte[p, v].dirty
+                dirty |= s.pte[p, v].dirty or not s.page[s.pte[p, v].frame].saved
                 try_to_unmap(s, p, v)
-    if cached and not dirty and folio_ref_count(s, f) == folio_cache_ref_count(s, f):
-        remove_mapping(s, folio)
-
-
-def remove_mapping(s: State, folio: int) -> None:
-    """__remove_mapping(), mm/vmscan.c: what is swapped in again is read page by page, each into a small folio."""
+    unused = folio_ref_count(s, f) == folio_cache_ref_count(s, f)
     for g in range(1, s.page.shape[0]):
         if s.page[g].folio == folio:
-            free_split_page(s, g)
+            if dirty:
+                s.page[g].saved = s.page[g].content + 1  # pageout()
+            elif unused:
+                leave_memory(s, g)
+                free_split_page(s, g)  # it is swapped in page by page, each as a small one
 
 
 def swapped_whole(s: State, p: int, v: int) -> int:

@@ -271,6 +271,7 @@ def try_to_merge_one_page(s: State, p: int, v: int, kpage: int) -> int:
     if s.pte[p, v].frame != f or not write_protect_page(s, p, v):
         return 0
     if kpage == NEW_KSM_PAGE:
+        s.page[f].saved = 0  # SetPageDirty()
         s.page[f].ksm = 1
         return 1
     if s.page[f].content != s.page[kpage].content:
@@ -292,6 +293,7 @@ def write_protect_page(s: State, p: int, v: int) -> int:
         if page.refs or page_maybe_dma_pinned(s, pte.frame):
             return 0
         page.exclusive = 0
+        page.saved = 0 if pte.dirty else page.saved
         pte.dirty = 0
         pte.write = 0
     return 1

@@ -15,7 +15,7 @@ from breakcow.mm.flags import (
 from breakcow.mm.huge_fault import fault_write, handle_pmd_fault, maybe_mkwrite, wp_can_reuse_large_folio
 from breakcow.mm.huge_memory import pmd_populate
 from breakcow.mm.huge_swap import do_swap_folio, swapped_whole
-from breakcow.mm.page_alloc import alloc_page, page_count, put_page
+from breakcow.mm.page_alloc import alloc_page, delete_from_swap_cache, page_count, put_page
 from breakcow.mm.pgtable import is_anon_page, is_zero_pfn, ksm_might_unmap_zero_page, pte_mkdirty, set_pte
 from breakcow.mm.schema import State
 from breakcow.mm.swap import do_swap_page
@@ -111,7 +111,7 @@ def can_reuse(s: State, p: int, f: int) -> int:
         return wp_can_reuse_large_folio(s, p, f)
     if s.kernel.wp_reuse == REUSE_EXCLUSIVE:
         if not page.exclusive and not page.ksm and page_count(s, f) == 2 and not page.swapped:
-            page.swap_cache = 0  # folio_free_swap()
+            delete_from_swap_cache(s, f)  # folio_free_swap()
         if not page.exclusive and not page.ksm and page_count(s, f) == 1:
             page.exclusive = 1  # page_move_anon_rmap()
         return page.exclusive

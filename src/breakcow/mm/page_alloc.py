@@ -92,15 +92,14 @@ def folio_swap_count(s: State, f: int) -> int:
 
 
 def folio_mapped(s: State, f: int) -> int:
-    """folio_mapped(): how many entries map pages of the folio; `f` may be a small page."""
-    if not s.page[f].folio:
-        mapcount: int = s.page[f].mapcount
-        return mapcount
-    count = 0
-    for g in range(1, s.page.shape[0]):
-        if s.page[g].folio == s.page[f].folio:
-            count += s.page[g].mapcount
-    return count
+    """folio_mapped(): whether an entry maps a page of the folio; `f` may be a small page."""
+    if s.page[f].mapcount:
+        return 1
+    if s.page[f].folio:
+        for g in range(1, s.page.shape[0]):
+            if s.page[g].mapcount and s.page[g].folio == s.page[f].folio:
+                return 1
+    return 0
 
 
 def delete_from_swap_cache(s: State, f: int) -> None:
@@ -108,9 +107,11 @@ def delete_from_swap_cache(s: State, f: int) -> None:
     `f`, which the caller holds."""
     folio = s.page[f].folio
     s.page[f].swap_cache = 0
+    s.page[f].saved = 0
     for g in range(1, s.page.shape[0]):
         if folio and s.page[g].folio == folio:
             s.page[g].swap_cache = 0
+            s.page[g].saved = 0
             if g != f and not page_in_use(s, g):
                 free_page(s, g)
 
@@ -132,12 +133,19 @@ def free_page(s: State, f: int) -> None:
     page = s.page[f]
     page.folio = 0
     page.rest = 0
+    page.content = 0
+    page.exclusive = 0
+    page.saved = 0
+    stale_node(s, f)
+
+
+def stale_node(s: State, f: int) -> None:
+    """The page is no KSM page any more, and its stable node is stale."""
+    page = s.page[f]
     if page.node:
         node = s.node[page.node - 1]
         node.frame = 0
         if node.sharers == 0:
             node.used = 0
-    page.content = 0
-    page.exclusive = 0
     page.ksm = 0
     page.node = 0

@@ -114,6 +114,7 @@ PAGE = {
     "node": (8, "stable node + 1, 0 if none"),
     "swapped": (8, "swap entries that stand for it"),
     "swap_cache": (8, "PageSwapCache: it is in the swap cache, which holds a reference"),
+    "saved": (16, "content + 1 that the swap area holds, 0 if the page is not there, or PageDirty: changed since"),
     "folio": (8, "which large folio it is a page of, 0 if it is a small one"),
     "rest": (8, "it stands for all further base pages of its folio"),
 }

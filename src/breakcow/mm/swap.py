@@ -1,6 +1,6 @@
 """Swapping of anonymous pages: MADV_PAGEOUT as far as mm/vmscan.c and mm/rmap.c, and do_swap_page() of mm/memory.c.
 
-The device is one that writes in the background, as a disk does: a page that was swapped out stays in the swap cache until it is freed.
+The device is one that writes in the background, as a disk does: a page that was written stays in the swap cache until it is freed.
 Nothing here is short of memory.
 """
 
@@ -14,6 +14,7 @@ from breakcow.mm.page_alloc import (
     page_count,
     page_maybe_dma_pinned,
     put_page,
+    stale_node,
 )
 from breakcow.mm.pgtable import is_anon_page, pte_clear, pte_mkdirty, set_pte
 from breakcow.mm.schema import State
@@ -31,12 +32,33 @@ def reclaim_page(s: State, p: int, v: int) -> None:
     pte = s.pte[p, v]
     if not is_anon_page(pte):
         return
-    page = s.page[pte.frame]
-    if page.mapcount != 1 or page_maybe_dma_pinned(s, pte.frame):
+    f = pte.frame
+    page = s.page[f]
+    if page.mapcount != 1 or page_maybe_dma_pinned(s, f):
         return
     if page.ksm and not rmap_walk_ksm(s, p, v):
         return
+    if pte.dirty:
+        page.saved = 0
     try_to_unmap(s, p, v)
+    clean = page.saved
+    if not clean:
+        page.saved = page.content + 1  # pageout()
+    if not page.refs and (clean or (s.kernel.swap_zeromap and page.content == 0)):
+        leave_memory(s, f)
+
+
+def leave_memory(s: State, f: int) -> None:
+    """__remove_mapping(), mm/vmscan.c, of a page that is not being written: the frame is free, and what the swap area has is all there is.
+
+    What was there already and has not changed since is not written again, and since 6.12 neither are zeros: of these only that they are
+    zeros is noted.
+    """
+    page = s.page[f]
+    page.content = page.saved - 1
+    page.swap_cache = 0
+    page.exclusive = 0
+    stale_node(s, f)
 
 
 def rmap_walk_ksm(s: State, p: int, v: int) -> int:
@@ -71,6 +93,7 @@ def try_to_unmap(s: State, p: int, v: int) -> None:
 def do_swap_page(s: State, p: int, v: int, flags: int) -> int:
     """do_swap_page(): the page is mapped again. A store goes on to do_wp_page() unless the page may be written at once."""
     pte = s.pte[p, v]
+    s.page[pte.frame].swap_cache = 1  # swapin_readahead()
     f = ksm_might_need_to_copy(s, pte.frame)
     copied = 1 if f != pte.frame else 0
     if s.kernel.swapin == SWAPIN_COUNT:
