@@ -2,26 +2,11 @@
 
 import errno
 import os
-import shutil
-import subprocess
 import tempfile
-from pathlib import Path
 
-import pytest
-
-from breakcow.agent import gather
 from breakcow.agent.gather import Again, Gather
 
 NO_FILE = -1
-
-
-@pytest.mark.skipif(not shutil.which("as") or not shutil.which("objcopy"), reason="needs as and objcopy of binutils")
-def test_bytes_are_what_the_assembler_makes(tmp_path: Path) -> None:
-    source = ".intel_syntax noprefix\n" + "\n".join(line[1] for line in gather.CODE) + "\n"
-    (tmp_path / "gather.s").write_text(source)
-    for command in ("as gather.s -o gather.o", "objcopy -O binary -j .text gather.o gather.bin"):
-        subprocess.run(command.split(), cwd=tmp_path, check=True)
-    assert (tmp_path / "gather.bin").read_bytes() == gather.code()
 
 
 def test_each_read_has_its_place_and_its_result() -> None:
