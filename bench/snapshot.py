@@ -210,8 +210,8 @@ def writers(mib: int, rounds: int, directory: Path) -> None:
 def increments(mib: int, rounds: int, directory: Path) -> None:
     """A series with 1 % of the memory written in between, in pieces of 64 KiB and in single pages; and finding out what was written."""
     print(f"\nA series of {mib} MiB, medians of {rounds} rounds\n")
-    print("| take | freeze ms | copy ms | pages |\n| --- | --- | --- | --- |")
-    found: dict[str, list[tuple[float, float, float]]] = {"full": [], "1 % in pieces of 64 KiB": [], "1 % in single pages": []}
+    print("| take | freeze ms | take() ms | copy ms | pages |\n| --- | --- | --- | --- | --- |")
+    found: dict[str, list[tuple[float, ...]]] = {"full": [], "1 % in pieces of 64 KiB": [], "1 % in single pages": []}
     order = random.Random(1)
     for _ in range(rounds):
         cells = memory(mib, False)
@@ -224,10 +224,12 @@ def increments(mib: int, rounds: int, directory: Path) -> None:
                         at = order.randrange(pages // run) * run * 512
                         cells[at : at + run * 512] = -1
                 before = series.stats.pages
-                series.take()
                 begin = time.perf_counter()
+                series.take()
+                taken = time.perf_counter()
                 series.wait()
-                results.append((series.stats.freeze * 1e3, (time.perf_counter() - begin) * 1e3, series.stats.pages - before))
+                times = (series.stats.freeze, taken - begin, time.perf_counter() - taken)
+                results.append((*(each * 1e3 for each in times), series.stats.pages - before))
         (directory / "series").unlink()
         del cells
     for name, results in found.items():

@@ -17,6 +17,7 @@ import threading
 import time
 import zlib
 from array import array
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +25,7 @@ from tempfile import TemporaryDirectory
 from .copying import HUGE, PENDING, Copying, Memory, Plan, Save, Tally, unprotected, unreadable
 from .errors import LostError
 from .layout import BLOCK
-from .pagemap import Pagemap
+from .pagemap import Pagemap, Range
 
 SOURCE = Path(__file__).with_name("copying.c")
 COMPILE = ("cc", "-O3", "-std=gnu11", "-shared", "-fPIC", "-pthread", "-x", "c", "-o")
@@ -152,6 +153,17 @@ def copying(memory: Memory, plan: Plan, save: Save, tally: Tally) -> Copying | C
     return Copying(memory, plan, save, tally) if library is None else Compiled(library, memory, plan, save, tally)
 
 
+def protect(fd: int, ranges: Sequence[Range]) -> int:
+    """Write-protect ranges in order, one UFFDIO_WRITEPROTECT each: how many, until one could not be. None, where it is to be done in
+    Python.
+    """
+    library = found() if len(ranges) > 1 else None
+    if library is None:
+        return 0
+    starts, ends = (array("Q", each) for each in zip(*ranges, strict=True))
+    return int(library.protect(fd, starts.buffer_info()[0], ends.buffer_info()[0], len(ranges)))
+
+
 def crc32(view: memoryview) -> int:
     """CRC-32 of pages that can be written: by PCLMULQDQ in a quarter of zlib's time, where there are both."""
     library = _multiplying()
@@ -195,6 +207,8 @@ def found() -> ctypes.CDLL | None:
     for name in ("serve", "stop", "saved", "drop"):
         getattr(library, name).argtypes, getattr(library, name).restype = (ctypes.c_void_p,), None
     library.checksum.argtypes, library.checksum.restype = (ctypes.c_void_p, ctypes.c_uint64), ctypes.c_uint32
+    library.protect.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64)
+    library.protect.restype = ctypes.c_uint64
     library.next.argtypes = (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p)
     return library
 

@@ -124,6 +124,18 @@ static void release(struct copying *c, uint64_t start, uint64_t end)
             released(c, start, start + PAGE);
 }
 
+/* Write-protect ranges in order: how many, until one could not be. */
+uint64_t protect(int uffd, const uint64_t *starts, const uint64_t *ends, uint64_t ranges)
+{
+    for (uint64_t n = 0; n < ranges; n++) {
+        struct uffdio_writeprotect range = { { starts[n], ends[n] - starts[n] }, UFFDIO_WRITEPROTECT_MODE_WP };
+
+        if (ioctl(uffd, UFFDIO_WRITEPROTECT, &range))
+            return n;
+    }
+    return ranges;
+}
+
 /* A place in the queue and in the room, or NULL. The caller holds the lock. */
 static struct taken *place(struct copying *c, uint64_t start, uint64_t end)
 {

@@ -69,17 +69,17 @@ class Cut:
 
     def _protect_all(self, ranges: Sequence[Range]) -> None:
         try:
-            for start, end in ranges:
-                self.protect(start, end)
+            self.protect(ranges)
         except SnapshotError as error:
             self._refused.append(error)
 
-    def protect(self, start: int, end: int) -> None:
-        """Write-protect a range. SnapshotError if that cannot be."""
-        try:
-            writeprotect(self.memory.uffd, start, end, uffd.WRITEPROTECT_MODE_WP)
-        except OSError as error:
-            _demand(abi.errno_name(error.errno), "write-protected", start, end)
+    def protect(self, ranges: Sequence[Range]) -> None:
+        """Write-protect the ranges, in order. SnapshotError if that cannot be."""
+        for start, end in ranges[compiled.protect(self.memory.uffd, ranges) :]:
+            try:
+                writeprotect(self.memory.uffd, start, end, uffd.WRITEPROTECT_MODE_WP)
+            except OSError as error:
+                _demand(abi.errno_name(error.errno), "write-protected", start, end)
 
     def divide(self) -> None:
         """Say in which pieces it is copied, and begin to answer faults. A huge page is one, so that it stays one; the rest by 64 KiB."""
@@ -117,8 +117,8 @@ class Cut:
             self.ends.append(end)
 
     def _huge(self, start: int, end: int) -> Iterator[Range]:
-        """The parts that whole huge pages map."""
-        for from_, to in self.scan.huge(start, end):
+        """The parts that whole huge pages map. Where there is room for none nobody is asked."""
+        for from_, to in self.scan.huge(start, end) if -(-start // HUGE) * HUGE + HUGE <= end else ():
             first, last = -(-from_ // HUGE) * HUGE, to // HUGE * HUGE
             if first < last:
                 self.tally.huge += (last - first) // HUGE

@@ -11,12 +11,15 @@ import select
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from . import features
 from .copying import Memory, Save
 from .cut import Cut
-from .errors import LostError
+from .errors import LostError, SnapshotError
 from .pagemap import Range
+
+BATCH = 64  # ranges that are protected before stores that wait are looked for
 
 
 class Increments(Cut):
@@ -27,7 +30,27 @@ class Increments(Cut):
     def __init__(self, memory: Memory, ranges: Sequence[Range], save: Save) -> None:
         super().__init__(memory, ranges, save)
         self._holes = features.measured().holes  # the quicker scan tells everything
-        self._owed: list[Range] = []  # frozen by a cut that was lost before all of it was saved
+        self._owed: list[Range] = []  # protected again, and not saved yet: ahead of a cut, or by one that was lost
+        self._seen = False  # `freeze` found everything protected
+
+    def watch(self, ranges: Sequence[Range]) -> None:
+        """From the next cut on it is of these ranges."""
+        self.ranges = list(ranges)
+        self._owed = [(max(a, start), min(b, end)) for a, b in self._owed for start, end in ranges if a < end and start < b]
+
+    def ahead(self) -> None:
+        """Protect what was written since the cut before, while stores go on and are answered: so much less is left for `freeze`.
+
+        What cannot be protected is left to it, too.
+        """
+        if not self.frozen:
+            return
+        written = self.written()
+        self._owed = joined(self._owed + written)
+        for number in range(0, len(written), BATCH):
+            with suppress(SnapshotError):
+                self.protect(written[number : number + BATCH])
+            self.copying.attend()
 
     def freeze(self) -> None:
         """Protect all that was written since the cut before; the image is the memory at the return of this. Answers no fault.
@@ -35,25 +58,29 @@ class Increments(Cut):
         Every cut begins with `stop`, and is one only when `prove` has found nothing wrong, before `divide`.
         """
         begin = time.perf_counter()
-        changed = [each for start, end in self.ranges for each in self.scan.written(start, end, reset=False)]
-        for start, end in changed:
-            self.protect(start, end)
+        written = self.written()
+        self.protect(written)
         self.tally.freeze = time.perf_counter() - begin
-        owed = [(max(a, start), min(b, end)) for a, b in self._owed for start, end in self.ranges if a < end and start < b]
-        self.changed = self._owed = joined(changed + owed)
+        self._seen = self._holes and not written
+        self.changed = self._owed = joined(written + self._owed) if written else self._owed
 
     def prove(self) -> None:
         """See that everything was protected at the return of `freeze`, for it still is. LostError if it is not."""
+        if self._seen:
+            return
         look = functools.partial(self.scan.written, reset=False) if self._holes else self.scan.unprotected
         lost = [found for start, end in self.ranges for found in look(start, end)]
         if lost:
             self._owed = joined(self._owed + lost)
-            for start, end in lost:
-                self.protect(start, end)
+            self.protect(lost)
             raise LostError(
                 f"the memory from {lost[0][0]:#x} to {lost[0][1]:#x} lost its write-protection while the image was taken: it was discarded "
                 "(MADV_DONTNEED), moved, mapped anew, or merged by KSM"
             )
+
+    def written(self) -> list[Range]:
+        """What was written since the cut before, in order: it has no protection."""
+        return [found for start, end in self.ranges for found in self.scan.written(start, end, reset=False)]
 
     def saved(self) -> None:
         """Everything that `changed` is safe: the next cut need not copy it again."""

@@ -109,6 +109,7 @@ def series(program: socket.socket, request: dict[str, Any], fds: list[int]) -> N
             attend(program, cut)
             if wire.receive(program)[0]["do"] == "end":
                 break
+            cut.ahead()
             cut.stop()
             cut.freeze()
             wire.send(program, {"frozen": vars(cut.tally)})

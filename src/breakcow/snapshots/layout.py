@@ -5,6 +5,7 @@ record that is not packed has the order of the memory, so that it can be mapped;
 """
 
 import functools
+import itertools
 import json
 import struct
 import zlib
@@ -68,19 +69,20 @@ class Draft:
         self.table = bytearray(ENTRY.size * self.blocks)
         self.data = aligned(start + HEAD.size + len(self.json) + len(self.table))
         self.end = self.data if packed else self.data + sum(end - first for first, end in ranges)
-        self._places = self._linear()
 
     @functools.cached_property
     def number(self) -> dict[int, int]:
         """Which entry of the table a block has, by its address. Made after the freeze, which it would prolong."""
         return {block[0]: number for number, block in enumerate(blocks(self.ranges))}
 
+    @functools.cached_property
+    def _places(self) -> dict[int, int]:
+        lengths = (end - start for start, end in blocks(self.ranges))
+        return dict(zip(self.number, itertools.accumulate(lengths, initial=self.data), strict=False))
+
     def place(self, address: int) -> int:
-        """Where the memory at this address goes, in a record that is not packed."""
-        for start, end, position in self._places:
-            if start <= address < end:
-                return position + address - start
-        raise KeyError(hex(address))
+        """Where the block that begins at this address goes, in a record that is not packed."""
+        return self._places[address]
 
     def enter(self, address: int, position: int, stored: int, crc: int) -> None:
         """The block that begins at this address is stored."""
@@ -91,13 +93,6 @@ class Draft:
         crc = zlib.crc32(self.table, zlib.crc32(self.json))
         head = HEAD.pack(MAGIC, VERSION, PACKED if self.packed else 0, len(self.json), self.blocks, self.end, crc, 0)
         return head[:-4] + struct.pack("<I", zlib.crc32(head[:-4])) + self.json + self.table
-
-    def _linear(self) -> list[tuple[int, int, int]]:
-        places, position = [], self.data
-        for start, end in self.ranges:
-            places.append((start, end, position))
-            position += end - start
-        return places
 
 
 def read(data: memoryview, start: int) -> Record:

@@ -78,18 +78,23 @@ class Process:
                 return self._take(file, said, pack)
             except LostError:
                 os.ftruncate(file, self.end)
+                if self._cut:
+                    self._cut.stop()  # what it had begun to copy
                 if self.tries == TRIES:
                     raise
 
     def _take(self, file: int, said: dict[str, Any], pack: Pack | None) -> None:
         """One try."""
+        if self._cut:
+            self._cut.ahead()
         with stopped(self.pid) as process:
             begin = time.perf_counter()
             self.extent = self._look()
             if why := maps.pinned(self.pid):
                 raise SnapshotError(why)
             cut = self._cut or Increments(Memory(self._userfaultfd(process), self.mem, self.pagemap), [], self._save)
-            self._cut, cut.ranges = cut, self.extent.watched
+            self._cut = cut
+            cut.watch(self.extent.watched)
             self._keep_apart(process)
             cut.stop()
             cut.register()
