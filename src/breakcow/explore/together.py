@@ -13,6 +13,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import njit, types
+from numba.core import typed_passes, untyped_passes
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder, _LowerResult
 from numba.core.compiler_machinery import LoweringPass, register_pass
@@ -20,6 +21,12 @@ from numba.core.funcdesc import PythonFunctionDescriptor
 from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
 from numba.extending import intrinsic
+
+UNNEEDED = (
+    *(untyped_passes.WithLifting, untyped_passes.InlineClosureLikes, untyped_passes.MakeFunctionToJitFunction),
+    *(untyped_passes.InlineInlinables, untyped_passes.FindLiterallyCalls, untyped_passes.LiteralUnroll, untyped_passes.DeadBranchPrune),
+    *(typed_passes.InlineOverloads, typed_passes.NopythonRewrites, typed_passes.DumpParforDiagnostics),
+)
 
 
 class Library(JITCodeLibrary):
@@ -60,12 +67,13 @@ class LowerTogether(LoweringPass):
 
 
 class Compiler(CompilerBase):
-    """Numba's own passes but for the last."""
+    """Numba's own passes but for the last, and for those that look for what no rule has: closures, array expressions, literal arguments."""
 
     def define_pipelines(self) -> list[Any]:
         """The one pipeline."""
         pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        pipeline.passes = [(LowerTogether if one is NativeLowering else one, words) for one, words in pipeline.passes]
+        passes = [(one, words) for one, words in pipeline.passes if one not in UNNEEDED]
+        pipeline.passes = [(LowerTogether if one is NativeLowering else one, words) for one, words in passes]
         pipeline.finalize()
         return [pipeline]
 
