@@ -1,6 +1,6 @@
 """Does explore find a wrong rule without any test? Change rules of src/breakcow/mm/ a little, and search each changed specification.
 
-A mutant is one of tools/mutants.py, of the files that stand for the kernel: what the promises say, and the ghost, are left as they are.
+A mutant is one of tools/mutations.py, of the files that stand for the kernel: what the promises say, and the ghost, are left as they are.
 It is found if a program breaks a promise that without the change no program of the same kind breaks, or a longer one; or if the search
 itself ends: the rule contradicts itself or never ends. Compiling takes longer than searching, so all mutants are compiled at once, each
 beside its original, and a word of memory says which is on. Each is searched in a child of its own.
@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
-from mutants import MEMORY, Mutant, mutants, page, sample
+from mutants import MEMORY, page
+from mutations import Mutant, mutants, sample
 from numba import types
 from numba.extending import intrinsic
 
