@@ -22,11 +22,11 @@ from tests.snapshot.writers import scalar
 MERGED = Scenario((scalar,), size=4 << 20, memory=mergeable)
 
 
-def rounds(name: str, scenario: Scenario, number: int, directory: Path) -> int:
-    """Take so many, and print what came out: how many were wrong."""
+def rounds(name: str, scenario: Scenario, seeds: range, directory: Path) -> int:
+    """Take one for each seed, and print what came out: how many were wrong."""
     begin = time.monotonic()
     exact = refused = wrong = 0
-    for seed in range(number):
+    for seed in seeds:
         try:
             if one(scenario, seed, directory) == EXACT:
                 exact += 1
@@ -35,8 +35,8 @@ def rounds(name: str, scenario: Scenario, number: int, directory: Path) -> int:
         except AssertionError as error:
             wrong += 1
             print(f"  {name}, seed {seed}: {error}")
-    each = (time.monotonic() - begin) / number * 1000
-    print(f"| {name} | {number} | {exact} | {refused} | {wrong} | {each:.0f} ms |", flush=True)
+    each = (time.monotonic() - begin) / len(seeds) * 1000
+    print(f"| {name} | {len(seeds)} | {exact} | {refused} | {wrong} | {each:.0f} ms |", flush=True)
     return wrong
 
 
@@ -44,20 +44,22 @@ def main() -> int:
     """All scenarios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=1000)
+    parser.add_argument("--first", type=int, default=0, help="the first seed, to go on where another run ended")
     parser.add_argument("--on", default="/dev/shm", help="the folder that the images go to")
     parser.add_argument("--only", action="append", help="a scenario; may be repeated")
     wanted = parser.parse_args()
     print("| scenario | snapshots | exact | refused with an error | with a wrong page | each |\n| --- | --- | --- | --- | --- | --- |")
+    seeds = range(wanted.first, wanted.first + wanted.rounds)
     wrong = 0
     with tempfile.TemporaryDirectory(dir=wanted.on) as directory:
         for name, scenario in SCENARIOS.items():
             if not wanted.only or name in wanted.only:
-                wrong += rounds(name, scenario, wanted.rounds, Path(directory))
+                wrong += rounds(name, scenario, seeds, Path(directory))
         for zero_pages in (False, True):
             name = f"ksmd at full speed, use_zero_pages {'on' if zero_pages else 'off'}"
             if not ksmd.WHY_NOT and (not wanted.only or name in wanted.only):
                 with ksmd.at_full_speed(zero_pages):
-                    wrong += rounds(name, MERGED, wanted.rounds, Path(directory))
+                    wrong += rounds(name, MERGED, seeds, Path(directory))
     return 1 if wrong else 0
 
 
