@@ -64,13 +64,14 @@ def answers(which: str, rounds: int) -> Iterator[tuple[str, bool, int, list[str]
 
 
 def _members(rounds: int) -> list[Entry]:
-    """What the guest needs beside its Python: how many rounds, and copying.c with what it was compiled to."""
+    """What the guest needs beside its Python: how many rounds, and the C with what it was compiled to."""
     made = compiled.path()
     members = [Entry("rounds", stat.S_IFREG | 0o644, str(rounds).encode())]
     if made:
         root = Path(compiled.__file__).parents[2]
-        place = Path(initramfs.STDLIB) / compiled.SOURCE.relative_to(root)
-        members.append(Entry(str(place), stat.S_IFREG | 0o644, compiled.SOURCE.read_bytes()))
+        for source in compiled.SOURCES:
+            place = Path(initramfs.STDLIB) / source.relative_to(root)
+            members.append(Entry(str(place), stat.S_IFREG | 0o644, source.read_bytes()))
         members += [Entry(folder, stat.S_IFDIR | 0o755) for folder in ("cache", "cache/breakcow", "cache/breakcow/snapshots")]
         members.append(Entry(f"cache/breakcow/snapshots/{made.name}", stat.S_IFREG | 0o755, made.read_bytes()))
     return members

@@ -58,6 +58,32 @@ def test_the_copier_killed_at_any_moment(seed: int, copied_in: str, tmp_path: Pa
     assert not [file for file in tmp_path.iterdir() if file.name.startswith(".")]
 
 
+@pytest.mark.parametrize("whom", ["copier", "guard", "both"])
+def test_whoever_is_killed_while_a_store_waits(whom: str, copied_in: str, tmp_path: Path) -> None:
+    """The copier stands still after the freeze. The guard alone is not missed; whoever else dies, the memory is free, and not watched."""
+    cells = private(64 << 20)
+    cells[:] = 1
+    snapshot = breakcow.snapshot(cells, to=tmp_path / "x")
+    copier = helper(snapshot)
+    os.kill(copier, signal.SIGSTOP)
+    guards = [int(pid) for pid in Path(f"/proc/{copier}/task/{copier}/children").read_text().split()]
+    assert len(guards) == (1 if copied_in == "compiled" else 0)
+    victims = {"copier": [copier], "guard": guards, "both": [copier, *guards]}[whom]
+    kills = "".join(f"os.kill({victim}, signal.SIGKILL);" for victim in victims)
+    code = f"import os, signal, time; time.sleep(0.3); {kills} os.kill({copier}, signal.SIGCONT)"
+    with subprocess.Popen([sys.executable, "-S", "-c", code], stderr=subprocess.DEVNULL):
+        cells[-1] = 2
+    if whom == "guard":
+        snapshot.wait()
+        assert breakcow.load(tmp_path / "x")[0].sum() == len(cells)
+    else:
+        with pytest.raises(SnapshotError, match=link.GONE):
+            snapshot.wait()
+        assert list(tmp_path.iterdir()) == []
+    with breakcow.track(cells) as tracker:
+        assert tracker.dirty() == []
+
+
 def test_the_copier_killed_before_it_froze_anything(tmp_path: Path) -> None:
     cells = private(1 << 20)
     with breakcow.snapshot(cells, to=tmp_path / "a"):

@@ -1,7 +1,8 @@
-"""copying.c: the copying of a cut in two threads, neither of which waits for the other's interpreter. Compiled at its first use.
+"""copying.c: the copying of a cut in two threads, neither of which waits for the other's interpreter.
 
 One thread answers faults and never runs a line of Python; the other saves what was copied, and copies what nobody waits for.
-BREAKCOW_COMPILED=0 in the environment has it done in Python.
+BREAKCOW_COMPILED=0 in the environment has it done in Python. It is compiled at
+its first use, and guard.c with it.
 """
 
 import bisect
@@ -27,7 +28,7 @@ from .errors import LostError
 from .layout import BLOCK
 from .pagemap import Pagemap, Range
 
-SOURCE = Path(__file__).with_name("copying.c")
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("copying.c", "guard.c"))
 COMPILE = ("cc", "-O3", "-std=gnu11", "-shared", "-fPIC", "-pthread", "-x", "c", "-o")
 SWITCH = "BREAKCOW_COMPILED"
 ROOM = 16 * BLOCK  # bytes that are copied and not saved yet, at most: whoever waits is served first
@@ -184,7 +185,8 @@ def path() -> Path | None:
     if os.environ.get(SWITCH) == "0":
         return None
     try:
-        made = _folder() / f"copying-{hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]}-{platform.machine()}.so"
+        said = b"".join(source.read_bytes() for source in SOURCES)
+        made = _folder() / f"copying-{hashlib.sha256(said).hexdigest()[:16]}-{platform.machine()}.so"
         if not made.exists():
             _compile(made)
         if made.stat().st_uid != os.geteuid():
@@ -204,9 +206,11 @@ def found() -> ctypes.CDLL | None:
     library = ctypes.CDLL(str(made))
     library.make.restype = ctypes.c_void_p
     library.make.argtypes = ()
-    for name in ("serve", "stop", "saved", "drop"):
+    for name in ("serve", "stop", "saved", "drop", "guard_drop"):
         getattr(library, name).argtypes, getattr(library, name).restype = (ctypes.c_void_p,), None
     library.checksum.argtypes, library.checksum.restype = (ctypes.c_void_p, ctypes.c_uint64), ctypes.c_uint32
+    library.guard_make.restype, library.guard_make.argtypes = ctypes.c_void_p, ()
+    library.guard_start.argtypes = (ctypes.c_void_p,)
     library.protect.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint64)
     library.protect.restype = ctypes.c_uint64
     library.next.argtypes = (ctypes.c_void_p, ctypes.c_uint64, ctypes.c_void_p)
@@ -219,9 +223,15 @@ def _compile(target: Path) -> None:
     begin = time.monotonic()
     with TemporaryDirectory(dir=target.parent) as folder:
         part = Path(folder) / target.name
-        subprocess.run([*COMPILE, part, SOURCE], check=True, capture_output=True, stdin=subprocess.DEVNULL)
+        subprocess.run([*COMPILE, part, *SOURCES], check=True, capture_output=True, stdin=subprocess.DEVNULL)
         part.rename(target)
-    log.info("compiled %s with %s in %.1f s, once: %s", SOURCE.name, COMPILE[0], time.monotonic() - begin, target)
+    log.info(
+        "compiled %s with %s in %.1f s, once: %s",
+        " and ".join(source.name for source in SOURCES),
+        COMPILE[0],
+        time.monotonic() - begin,
+        target,
+    )
 
 
 def _folder() -> Path:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from breakcow.agent import abi, uffd
 from breakcow.agent.abi import PAGE
 
-from . import compiled
+from . import compiled, guard
 from .compiled import Compiled
 from .copying import HUGE, Copying, Memory, Plan, Save, Tally, writeprotect
 from .errors import SnapshotError
@@ -44,11 +44,17 @@ class Cut:
         self.ends: list[int] = []
         self._copying: Copying | Compiled | None = None
         self._refused: list[SnapshotError] = []
+        self._guard: guard.Guard | None = None
 
-    def register(self) -> None:
-        """Put the ranges under the userfaultfd: nothing is protected yet."""
+    def register(self, kept: int = -1) -> None:
+        """Put the ranges under the userfaultfd: nothing is protected yet. kept: a descriptor that is open until nothing is, even if this
+        process is killed.
+        """
         for start, end in self.ranges:
             _demand(uffd.register(self.memory.uffd, start, end - start), "registered", start, end)
+        before, self._guard = self._guard, guard.over(self.memory.uffd, self.ranges, kept)
+        if before:
+            before.dismiss()
 
     def freeze(self) -> None:
         """Protect everything: the image is the memory at the return of this. Answers no fault."""
@@ -110,6 +116,13 @@ class Cut:
         if self._copying:
             self._copying.stop()
             self._copying = None
+
+    def end(self) -> None:
+        """No fault is answered any more, and the userfaultfd may be closed."""
+        self.stop()
+        if self._guard:
+            self._guard.end()
+            self._guard = None
 
     def _pieces(self, ranges: Iterable[Range]) -> None:
         for start, end in ranges:

@@ -27,7 +27,7 @@ def to_file(program: socket.socket, request: dict[str, Any], fds: list[int]) -> 
     cut = Cut(memory, ranges, sink.save)
     try:
         sink.open()
-        cut.register()
+        cut.register(program.fileno())
         cut.freeze()
         wire.send(program, {"frozen": vars(cut.tally)})
         cut.divide()
@@ -47,7 +47,7 @@ def to_file(program: socket.socket, request: dict[str, Any], fds: list[int]) -> 
     else:
         wire.send(program, {"done": vars(cut.tally) | {"holes": sink.holes, "bytes": sink.stored}})
     finally:
-        cut.stop()
+        cut.end()
 
 
 def pieces(program: socket.socket, request: dict[str, Any], fds: list[int]) -> None:
@@ -70,7 +70,7 @@ def pieces(program: socket.socket, request: dict[str, Any], fds: list[int]) -> N
     cut = Cut(memory, _ranges(request), save)
     try:
         with tempfile.TemporaryFile(buffering=0) as spill:
-            cut.register()
+            cut.register(program.fileno())
             cut.freeze()
             wire.send(program, {"frozen": vars(cut.tally)})
             cut.divide()
@@ -90,7 +90,7 @@ def pieces(program: socket.socket, request: dict[str, Any], fds: list[int]) -> N
         _let_go(cut, fds)
         wire.send(program, {"failed": sentence(error)})
     finally:
-        cut.stop()
+        cut.end()
 
 
 def series(program: socket.socket, request: dict[str, Any], fds: list[int]) -> None:
@@ -103,7 +103,7 @@ def series(program: socket.socket, request: dict[str, Any], fds: list[int]) -> N
 
     cut = Increments(memory, _ranges(request), save)
     try:
-        cut.register()
+        cut.register(program.fileno())
         wire.send(program, {"frozen": vars(cut.tally)})
         while True:
             attend(program, cut)
@@ -136,7 +136,7 @@ def series(program: socket.socket, request: dict[str, Any], fds: list[int]) -> N
         _let_go(cut, fds)
         wire.send(program, {"ended": end})
     finally:
-        cut.stop()
+        cut.end()
 
 
 def attend(program: socket.socket, cut: Cut) -> None:
@@ -199,8 +199,8 @@ def _ranges(request: dict[str, Any]) -> list[tuple[int, int]]:
 
 
 def _let_go(cut: Cut, fds: list[int]) -> None:
-    """Stop, and close the userfaultfd, the first of the descriptors: whoever still waits goes on, and nothing is protected any more."""
-    cut.stop()
+    """End, and close the userfaultfd, the first of the descriptors: whoever still waits goes on, and nothing is protected any more."""
+    cut.end()
     os.close(fds.pop(0))
 
 

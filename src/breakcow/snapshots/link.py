@@ -71,15 +71,21 @@ class Copier:
         return message
 
     def close(self) -> None:
-        """It ends, and with it every protection. Returns when it is gone."""
+        """It ends, and with it every protection. Returns when it is gone, and its guard."""
         _living.discard(self)
-        self.channel.close()
+        with suppress(OSError):
+            self.channel.shutdown(socket.SHUT_WR)
         with suppress(ChildProcessError):
             try:
                 self.process.wait(CLOSING_SECONDS)
             except subprocess.TimeoutExpired:  # it waits for a disk
                 self.process.kill()
                 self.process.wait()
+        with suppress(OSError):
+            self.channel.settimeout(CLOSING_SECONDS)
+            while self.channel.recv(1 << 16):
+                pass
+        self.channel.close()
 
 
 _living: set[Copier] = set()

@@ -153,7 +153,7 @@ class Process:
     def close(self) -> None:
         """Nothing of it is protected any more, and what KSM might merge it may again."""
         if self._cut:
-            self._cut.stop()
+            self._cut.end()
         self._files.close()
         if self._apart:
             with suppress(SnapshotError), stopped(self.pid) as process:
