@@ -1,12 +1,16 @@
 """What every test leaves as it found it."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 AUTOGROUP = Path("/proc/self/autogroup")  # of the session: "/autogroup-25 nice 0"
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as nohup and a script's background jobs have it: what tests start would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def priority() -> str:

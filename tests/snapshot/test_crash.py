@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def helper(snapshot: object) -> int:
     return int(copier.process.pid)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.long) for seed in (2, 3, 4))])
 def test_the_copier_killed_at_any_moment(seed: int, copied_in: str, tmp_path: Path) -> None:
     cells = private(8 << 20)
     cells[:] = 0
@@ -171,7 +172,7 @@ def test_the_interpreter_ends_in_the_middle(tmp_path: Path) -> None:
     """
     done = python(code, str(tmp_path / "x"))
     assert list(tmp_path.iterdir()) == []
-    assert not Path(f"/proc/{done.stdout.strip()}").exists()
+    ends(int(done.stdout))
 
 
 def test_the_program_is_killed_in_the_middle(tmp_path: Path) -> None:
@@ -183,11 +184,7 @@ def test_the_program_is_killed_in_the_middle(tmp_path: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     """
     done = python(code, str(tmp_path / "x"), status=-signal.SIGKILL)
-    copier = Path(f"/proc/{done.stdout.strip()}")
-    deadline = time.monotonic() + 30
-    while copier.exists() and copier.joinpath("stat").read_text().split()[2] != "Z":
-        assert time.monotonic() < deadline, "the copier outlives its program"
-        time.sleep(0.01)
+    ends(int(done.stdout))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -240,6 +237,15 @@ def test_an_exception_in_the_block_gives_the_image_up(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), breakcow.snapshot(cells, to=tmp_path / "x"):
         cells[0] = 1 // 0
     assert list(tmp_path.iterdir()) == []
+
+
+def ends(copier: int) -> None:
+    """It ends, or is a zombie: who waits for orphans, if anybody does, may have yet to."""
+    deadline = time.monotonic() + 30
+    with suppress(OSError):
+        while Path(f"/proc/{copier}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+            assert time.monotonic() < deadline, "the copier outlives its program"
+            time.sleep(0.01)
 
 
 def python(code: str, *arguments: str, status: int = 0, start_new_session: bool = False) -> "subprocess.CompletedProcess[str]":

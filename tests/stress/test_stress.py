@@ -8,6 +8,7 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -56,6 +57,14 @@ def children(pid: int) -> list[int]:
             for child in map(int, (task / "children").read_text().split()):
                 found += [child, *children(child)]
     return found
+
+
+def lives(pid: int) -> bool:
+    """The process is there, and is no zombie: who waits for orphans, if anybody does, may have yet to."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def areas(pid: int) -> list[tuple[int, int]]:
@@ -161,16 +170,15 @@ def test_a_process_that_is_killed_by_a_fault_is_broken() -> None:
 def test_ctrl_c_leaves_nothing_and_tells_what_was_done() -> None:
     before = settings()
     with start("--seconds", "60", "--processes", "5") as process:
-        while len(children(process.pid)) < 5:
-            pass
+        while len(children(process.pid)) < 5 and process.poll() is None:
+            time.sleep(0.01)
         left = children(process.pid)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
     assert process.returncode == 130
     assert "interrupted; until then" in out
     assert "Traceback" not in err
-    while [pid for pid in left if Path(f"/proc/{pid}").exists()]:
-        pass  # they have ended; who waits for orphans has yet to
+    assert not [pid for pid in left if lives(pid)]
     assert settings() == before
 
 
