@@ -66,6 +66,7 @@ def test_on_6_12_break_ksm_unshares_and_no_userfaultfd_is_asked(capsys: pytest.C
 
 
 @pytest.mark.vm
+@pytest.mark.long
 def test_one_guest_is_traced_twice_with_equal_results_so_no_probe_was_left() -> None:
     ((test, _),) = select(("ksm/unmerge-uffd-wp",))
     if "6.1" not in {kernel.series for kernel in cached()}:

@@ -82,21 +82,25 @@ def test_a_strict_reader_reads_it() -> None:
     assert {one.directive.split(" ")[0] for one in [*models.below, *host.below] if one.directive} == {"XFAIL", "SKIP", "ERROR", "differs"}
 
 
-def test_a_strict_reader_reads_the_whole_corpus() -> None:
-    done = subprocess.run(RUN, capture_output=True, text=True, check=True)
+@pytest.fixture(scope="module")
+def whole() -> str:
+    """The whole corpus on two models."""
+    return subprocess.run(RUN, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_strict_reader_reads_the_whole_corpus(whole: str) -> None:
     tests = [chosen.test.name for chosen in corpus()]
-    assert [[one.name for one in backend.below] for backend in ktap_reader.read(done.stdout)] == [tests, tests]
+    assert [[one.name for one in backend.below] for backend in ktap_reader.read(whole)] == [tests, tests]
 
 
 @pytest.mark.skipif(not KERNEL_SOURCES, reason="no kernel source is cached: `breakcow kernels build` fetches one")
-def test_the_parser_of_the_kernel_reads_the_whole_corpus(tmp_path: Path) -> None:
+def test_the_parser_of_the_kernel_reads_the_whole_corpus(tmp_path: Path, whole: str) -> None:
     unpack = ["tar", "-xJf", str(KERNEL_SOURCES[0]), "-C", str(tmp_path), "--wildcards", "*/tools/testing/kunit/*"]
     subprocess.run(unpack, check=True)
-    done = subprocess.run(RUN, capture_output=True, text=True, check=True)
     parse = [sys.executable, str(next(tmp_path.rglob("kunit.py"))), "parse", f"--json={tmp_path / 'parsed.json'}"]
-    parsed = subprocess.run(parse, input=done.stdout, capture_output=True, text=True, check=False, cwd=tmp_path)
+    parsed = subprocess.run(parse, input=whole, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert "ERROR" not in parsed.stdout + parsed.stderr
-    own = ktap_reader.read(done.stdout)
+    own = ktap_reader.read(whole)
     groups = json.loads((tmp_path / "parsed.json").read_text())["sub_groups"]
     status = {True: "PASS", False: "FAIL"}
     assert [[(case["name"], case["status"]) for case in group["test_cases"]] for group in groups] == [
