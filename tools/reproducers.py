@@ -1,9 +1,10 @@
 """Do the reproducers say what breakcow says? Write, compile and run the C program of every test, and compare the verdicts.
 
 Each is compiled with -Wall -Wextra -Werror -std=gnu11, so that a warning is a failure, and runs on this machine's kernel (host) or, packed
-into the initramfs, on a kernel in QEMU (vm:6.1), as breakcow's own run of the same tests before it.
+into the initramfs, on a kernel in QEMU (vm:6.1), as breakcow's own run of the same tests before it, but where --records names a file of
+its records (`breakcow run --jsonl FILE`).
 
-Usage: python tools/reproducers.py [-j N] [--tests PATTERN] [--keep FOLDER] WHERE...
+Usage: python tools/reproducers.py [-j N] [--tests PATTERN] [--keep FOLDER] [--records FILE]... WHERE...
 Prints each test on which the two disagree with what the program said, and the counts. Exit status 1 if they disagree on any.
 """
 
@@ -19,13 +20,14 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from breakcow.backend.vm import cpio, initramfs, kernels, qemu
 from breakcow.backend.vm.port import Port
 from breakcow.reproducer import NoReproducerError, reproducer
-from breakcow.suite import corpus
+from breakcow.suite import corpus, record
 from breakcow.suite.run import run
 from breakcow.suite.trial import trial
 
@@ -50,13 +52,17 @@ def main() -> int:
     parser.add_argument("-j", "--jobs", type=int, default=2)
     parser.add_argument("--tests", default="*")
     parser.add_argument("--keep", type=Path)
+    parser.add_argument("--records", type=Path, action="append", default=[])
     wanted = parser.parse_args()
     chosen = corpus.select([wanted.tests])
     with tempfile.TemporaryDirectory() as name:
         folder = wanted.keep or Path(name)
         written = dict(_write(chosen, folder))
         programs = _compile(written, wanted.jobs)
-        wrong = [_compare(where, [one for one in chosen if one.test.name in programs], programs) for where in wanted.where]
+        told = [one for file in wanted.records for one in record.read(file) if one.backend in wanted.where]
+        compare = partial(_compare, [one for one in chosen if one.test.name in programs], programs, told)
+        with ThreadPoolExecutor(wanted.jobs) as pool:
+            wrong = list(pool.map(compare, wanted.where))
     return int(any(wrong) or len(programs) < len(written))
 
 
@@ -96,9 +102,10 @@ def _compiled(file: Path) -> Path | None:
     return program
 
 
-def _compare(where: str, chosen: Sequence[corpus.Chosen], programs: dict[str, Path]) -> int:
-    """Run both on one kernel: on how many tests they disagree."""
-    own = {record.test: record for record in run([trial(*one) for one in chosen], [where], 1, print)}
+def _compare(chosen: Sequence[corpus.Chosen], programs: dict[str, Path], told: Sequence[record.Record], where: str) -> int:
+    """Run both on one kernel, breakcow only if `told` has no records of that: on how many tests they disagree."""
+    here = [one for one in told if one.backend == where] or run([trial(*one) for one in chosen], [where], 1, print)
+    own = {one.test: one for one in here}
     ended = dict(_on_host(programs) if where == "host" else _in_vm(where.removeprefix("vm:"), programs))
     pairs = {name: (MEANS.get(own[name].verdict, own[name].verdict), SAYS.get(ended[name].status, "crashed")) for name in programs}
     differ = [name for name, (one, other) in pairs.items() if one != other]
