@@ -238,3 +238,12 @@ def test_a_child_with_a_userfaultfd_of_its_own_is_independent() -> None:
     assert machine.s.resumed[1].ended and machine.content(p=1) == 2
     assert machine.do("mprotect", c=0) == OK
     assert machine.do("write", c=2) == SIGSEGV
+
+
+@pytest.mark.parametrize("verb", ["uffd_unregister", "uffd_close"])
+def test_memory_that_nobody_registered_is_not_split(verb: str) -> None:
+    machine = Machine("6.18", huge=True)
+    machine.do("write", 0, c=7)
+    machine.do("uffd_open")
+    machine.do(verb, 1)
+    assert [machine.pte(v).huge for v in range(3)] == [1, 1, 1]

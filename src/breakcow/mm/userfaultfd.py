@@ -193,11 +193,12 @@ def userfaultfd_unregister(s: State, p: int, v: int, n: int, c: int) -> int:
 
 def uffd_wp_reset(s: State, p: int, start: int, end: int) -> None:
     """uffd_wp_range() that disables, for what is registered of the range."""
-    vma_adjust_trans_huge(s, p, start, end)
     for v in range(start, end):
         if s.vma[p, v].registered:
             if v == start or not same_vma(s, p, v - 1, v):
-                modify_prot_start_ptes(s, p, v, min(vm_end(s, p, v), end))
+                stop = min(vm_end(s, p, v), end)
+                vma_adjust_trans_huge(s, p, v, stop)  # change_pmd_range()
+                modify_prot_start_ptes(s, p, v, stop)
             uffd_wp_resolve_pte(s, p, v)
 
 
