@@ -3,6 +3,7 @@
 import pytest
 
 from breakcow.kernel import PROFILES
+from breakcow.mm.flags import ZERO_PAGE
 from breakcow.mm.ksm_scan import below, first_mm, next_address, next_mm, should_skip_rmap_item, skip_age, write_protect_page
 from mm.machine import Machine
 
@@ -363,3 +364,29 @@ def test_counters_follow_at_the_scan_after_a_page_was_given_up(kernel: str) -> N
     machine.do("ksm_scan", c=1)
     assert (machine.s.ksm.pages_shared, machine.s.ksm.pages_sharing, machine.s.proc[0].merging) == (0, 0, 0)
     assert not any(machine.s.node[n].used for n in range(machine.s.node.shape[0]))
+
+
+def test_what_has_no_name_of_a_huge_page_never_merges() -> None:
+    machine = Machine("6.1", pages=4, huge=True)
+    machine.do("write", 0, c=0)
+    machine.do("mergeable", 0, 4)
+    machine.do("ksm_scan", c=4)
+    assert machine.page(1).ksm and not machine.page(1).folio
+    assert not machine.page(3).ksm
+
+
+@pytest.mark.parametrize(("choices", "same"), [(0, False), (3, True)])
+def test_a_page_that_splitting_made_the_zero_page_ends_the_search_that_comes_past_it(choices: int, same: bool) -> None:
+    """The huge page's zeros wait in the tree, the first small page finds them equal, and splitting turns them into the zero page: the
+    others merge only if they do not come past it."""
+    machine = Machine("6.12", pages=5, areas=(0, 0, 1, 1, 1))
+    for v in (0, 1):
+        machine.s.vma[0, v].huge = 1
+    for v in (0, 2, 3, 4):
+        machine.do("write", v, c=0)
+    machine.do("mergeable", 0, 2)
+    machine.do("mergeable", 2, 3)
+    machine.do("ksm_scan", c=1)
+    machine.do("ksm_scan", c=1, choices=choices)
+    assert machine.pte(0).frame == ZERO_PAGE
+    assert machine.same(3, 4) is same

@@ -101,3 +101,24 @@ def test_advice_that_changes_no_flag_merges_no_vma() -> None:
     assert not same_vma(machine.s, 0, 0, 1)
     machine.do("mergeable", 1)
     assert not same_vma(machine.s, 0, 0, 1)
+
+
+@pytest.mark.parametrize(("kernel", "huge"), [("6.12", 0), ("6.16", 1)])
+def test_a_page_table_that_is_discarded_as_a_whole_is_freed_since_6_14(kernel: str, huge: int) -> None:
+    machine = Machine(kernel, huge=True)
+    machine.do("write", 0, c=7)
+    machine.do("dontneed", 1)
+    machine.do("dontneed", 0, 3)
+    machine.do("write", 0, c=7)
+    assert machine.pte(2).huge == huge
+
+
+@pytest.mark.parametrize(("v", "n", "verb"), [(0, 2, ""), (1, 2, ""), (0, 3, "mergeable"), (0, 3, "mremap")])
+def test_one_that_is_discarded_in_parts_is_not(v: int, n: int, verb: str) -> None:
+    machine = Machine("6.18", huge=True)
+    machine.do("write", 0, c=7)
+    machine.do("dontneed", 1)
+    if verb:
+        machine.do(verb, 2)
+    machine.do("dontneed", v, n)
+    assert [machine.s.vma[0, w].table for w in range(3)] == [1, 1, 1]

@@ -100,3 +100,55 @@ def test_moving_waits_under_the_third_option() -> None:
     assert machine.s.vma[0, 0].area == 0
     machine.do("uffd_release")
     assert machine.s.resumed[0].ended and machine.s.vma[0, 0].area == FIRST_FRESH_AREA
+
+
+def in_two_vmas(kernel: str) -> Machine:
+    """A huge page of which the last two pages have become a vma of their own."""
+    machine = Machine(kernel, huge=True)
+    machine.do("write", 0, c=3)
+    machine.do("mergeable", 1, 2)
+    return machine
+
+
+@pytest.mark.parametrize(("kernel", "result"), [("6.16", -EFAULT), ("6.18", OK)])
+def test_several_vmas_are_moved_since_6_17(kernel: str, result: int) -> None:
+    machine = in_two_vmas(kernel)
+    assert machine.do("mremap", 0, 3) == result
+    assert [machine.s.vma[0, v].area for v in range(3)] == [0 if result else FIRST_FRESH_AREA] * 3
+    assert [machine.s.vma[0, v].mergeable for v in range(3)] == [0, 1, 1]
+    assert machine.content() == 3
+
+
+def test_a_hole_between_them_stays_one() -> None:
+    machine = Machine("6.18", huge=True)
+    machine.do("write", 0, c=3)
+    machine.do("munmap", 1)
+    assert machine.do("mremap", 0, 3) == OK
+    assert [machine.s.vma[0, v].mapped for v in range(3)] == [1, 0, 1]
+    assert machine.s.vma[0, 0].area == machine.s.vma[0, 2].area == FIRST_FRESH_AREA
+
+
+@pytest.mark.parametrize(("v", "moved"), [(0, 0), (1, 1)])
+def test_one_with_a_userfaultfd_ends_it_and_leaves_what_was_moved(v: int, moved: int) -> None:
+    machine = Machine("6.18", huge=True)
+    machine.do("uffd_open")
+    machine.do("uffd_register", v, 1 if v == 0 else 2)
+    assert machine.do("mremap", 0, 3) == -EFAULT
+    assert [int(machine.s.vma[0, w].area == FIRST_FRESH_AREA) for w in range(3)] == [moved, 0, 0]
+
+
+def test_what_was_moved_side_by_side_merges_again() -> None:
+    machine = in_two_vmas("6.18")
+    machine.do("mremap", 0, 3)
+    machine.do("unmergeable", 1, 2)
+    assert machine.do("uffd_open") == OK
+    assert machine.do("mremap", 0, 3) == OK
+    assert machine.s.vma[0, 0].area == machine.s.vma[0, 2].area == FIRST_FRESH_AREA + 1
+
+
+def test_no_page_table_comes_along_from_where_there_is_none() -> None:
+    machine = Machine("6.12", huge=True)
+    machine.do("mremap", 2)
+    assert [machine.s.vma[0, v].table for v in range(3)] == [0, 0, 0]
+    machine.do("write", 2, c=7)
+    assert [machine.s.vma[0, v].table for v in range(3)] == [0, 0, 1]

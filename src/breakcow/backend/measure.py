@@ -61,6 +61,8 @@ HUGE = {  # likewise, where it takes a huge page
     "split_folio": "A write x u 7; A write y 8; A madvise x y z rest mergeable; A madvise u mergeable; - ksm scan 1; A clear_refs; "
     "- ksm scan 1",
     "huge_zero_wp": "A read x; A write x 1",
+    "mremap_many_vmas": "A madvise x mergeable; A mremap x y z rest",
+    "pt_reclaim": "A write x 1; A madvise y dontneed; A madvise x y z rest dontneed; A write x 1",
     "mprotect_batch_dirty": "A write x 1; A mprotect y r; A mprotect y rw; A clear_refs; A mprotect rest r",
     "pageout_large": "A write x 1; A mprotect x r; A mprotect x rw; A fork B; B munmap x y; B munmap rest; A madvise x y z rest pageout",
     "swapin_large": "A write x 1; A madvise x y z rest pageout; A fork B; B exit; A write x 2; A vmsplice y; A write y 2",

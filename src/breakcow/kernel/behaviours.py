@@ -118,6 +118,18 @@ BEHAVIOURS = (
         "between v6.12 and v6.16: is_mergeable_anon_vma() in mm/vma.c",
     ),
     Behaviour(
+        "mremap_many_vmas",
+        "mremap() moves what lies in several vmas, one by one; before, it fails",
+        ("no", "yes"),
+        'Linux kernel commit d23cb648e365 ("mm/mremap: permit mremap() move of multiple VMAs") (in v6.17)',
+    ),
+    Behaviour(
+        "pt_reclaim",
+        "MADV_DONTNEED frees the page table of a whole huge region, so that the next fault may bring a huge page",
+        ("no", "yes"),
+        "between v6.12 and v6.16: zap_pte_range() in mm/memory.c",
+    ),
+    Behaviour(
         "mprotect_drops_account",
         "a vma without an anonymous page that becomes read-only loses VM_ACCOUNT, so that it merges with fewer neighbours",
         ("no", "yes"),

@@ -87,9 +87,10 @@ _6_12 = _6_1 | {
 }
 _LARGE_REUSE = {"wp_reuse_large": _words("wp_reuse_large", "all references are mappings of its process"), "huge_zero_wp": 1}
 _6_1_192 = _6_1 | {"uffd_close_resets": 1, "mremap_clears_uffd_wp": 1}  # by backports
-_6_16 = _6_12 | _LARGE_REUSE | {"vma_merge_either_way": 1, "ksm_fork_copies_merging": 1, "pagemap_scan_hole_written": 0}
-_6_18 = _6_12 | _LARGE_REUSE | {"vma_merge_either_way": 1, "mem_soft_dirty": 0, "mprotect_batch_dirty": 1}
-_7_2 = _6_12 | _LARGE_REUSE | {"vma_merge_either_way": 1, "proc_mem_force": 0, "mprotect_batch_dirty": 1, "swapin_large": 2}
+_6_16 = _6_12 | _LARGE_REUSE | {"vma_merge_either_way": 1, "pt_reclaim": 1, "ksm_fork_copies_merging": 1, "pagemap_scan_hole_written": 0}
+_6_17 = {"vma_merge_either_way": 1, "pt_reclaim": 1, "mremap_many_vmas": 1}
+_6_18 = _6_12 | _LARGE_REUSE | _6_17 | {"mem_soft_dirty": 0, "mprotect_batch_dirty": 1}
+_7_2 = _6_12 | _LARGE_REUSE | _6_17 | {"proc_mem_force": 0, "mprotect_batch_dirty": 1, "swapin_large": 2}
 
 PROFILES = {
     name: Profile(name, release, values)

@@ -28,6 +28,11 @@ def hend(s: State, p: int, v: int) -> int:
     return w
 
 
+def is_rest(s: State, p: int, v: int) -> int:
+    """Page `v` stands for all base pages of its huge region that have no name, also where small pages are mapped there."""
+    return 1 if s.vma[p, v].huge and v + 1 == hend(s, p, v) else 0
+
+
 def pmd_trans_huge(s: State, p: int, v: int) -> int:
     """pmd_trans_huge(): a PMD maps the page."""
     huge: int = s.pte[p, v].huge
@@ -47,10 +52,11 @@ def pmd_populate_for_marker(s: State, p: int, v: int) -> None:
 
 
 def pmd_populate(s: State, p: int, v: int) -> None:
-    """pmd_populate(): the region of page `v` has a page table from now on."""
+    """pmd_populate(): what of the region of page `v` is still together with it has a page table from now on."""
     if s.vma[p, v].huge:
         for w in range(haddr(s, p, v), hend(s, p, v)):
-            s.vma[p, w].table = 1
+            if s.vma[p, w].area == s.vma[p, v].area:
+                s.vma[p, w].table = 1
 
 
 def split_huge_pmd(s: State, p: int, v: int) -> None:

@@ -1,7 +1,7 @@
 """ksmd, mm/ksm.c: one full scan of every listed mm, and the merging of what it finds."""
 
 from breakcow.mm.flags import KSM_RUN_MERGE, OK, PROCESS_RUNNING, ZERO_PAGE
-from breakcow.mm.huge_memory import split_folio
+from breakcow.mm.huge_memory import is_rest, split_folio
 from breakcow.mm.ksm_break import break_ksm
 from breakcow.mm.ksm_tree import (
     forget_age,
@@ -115,7 +115,7 @@ def can_scan(s: State, p: int, v: int) -> int:
     vma = s.vma[p, v]
     if s.proc[p].state != PROCESS_RUNNING or not vma.mapped or not vma.mergeable or not vma.anon_vma:
         return 0
-    return 1 if is_anon_page(s.pte[p, v]) and not s.page[s.pte[p, v].frame].rest else 0  # the rest is equal to nothing
+    return 1 if is_anon_page(s.pte[p, v]) and not is_rest(s, p, v) else 0  # the rest is equal to nothing
 
 
 def visit(s: State, p: int, v: int) -> None:
@@ -227,8 +227,8 @@ def merge_with_unstable_tree(s: State, p: int, v: int) -> None:
 
 
 def search_ends_early(s: State) -> int:
-    """unstable_tree_search_insert() of 6.1: a node on its way whose page get_mergeable_page() does not find is the end of the search, and
-    the page that was looked for neither merges nor waits. Which nodes lie on the way hangs on the bytes of all pages and on how the tree is
+    """unstable_tree_search_insert(): a node on its way whose page get_mergeable_page() does not find is the end of the search, and the page
+    that was looked for neither merges nor waits. Which nodes lie on the way hangs on the bytes of all pages and on how the tree is
     balanced; the root always does."""
     lost = 0
     found = 0
@@ -238,14 +238,19 @@ def search_ends_early(s: State) -> int:
                 found = 1
             elif s.rmap[p, v].unstable:
                 lost = 1
+            elif s.vma[p, v].mergeable and is_rest(s, p, v):
+                found = 1
     if lost and found:
         return choose(s)
     return lost
 
 
 def get_mergeable_page(s: State, p: int, v: int) -> int:
-    """get_mergeable_page(): follow_page() of 6.1 to 6.4 does not find pages of a PROT_NONE vma."""
-    return 0 if s.kernel.break_ksm_misses_protnone and s.vma[p, v].prot == 0 else 1
+    """get_mergeable_page(): follow_page() of 6.1 to 6.4 does not find pages of a PROT_NONE vma. A page of zeros may be gone since it came
+    into the tree: its huge page was split."""
+    if s.kernel.break_ksm_misses_protnone and s.vma[p, v].prot == 0:
+        return 0
+    return is_anon_page(s.pte[p, v])
 
 
 def try_to_merge_two_pages(s: State, p: int, v: int, q: int, w: int) -> int:

@@ -11,7 +11,8 @@ from breakcow.mm.flags import (
     OK,
 )
 from breakcow.mm.gup import check_vma_flags, gup
-from breakcow.mm.huge_memory import hend, vma_adjust_trans_huge
+from breakcow.mm.huge_fault import thp_vma_allowable_order
+from breakcow.mm.huge_memory import haddr, hend, vma_adjust_trans_huge
 from breakcow.mm.huge_swap import pageout_huge
 from breakcow.mm.ksm import MADV_MERGEABLE, MADV_UNMERGEABLE, ksm_madvise
 from breakcow.mm.pgtable import zap_pte
@@ -81,7 +82,18 @@ def dontneed(s: State, p: int, v: int, n: int, c: int) -> int:
     for w in range(v, v + n):
         if s.vma[p, w].mapped:
             zap_pte(s, p, w)
+            try_get_and_clear_pmd(s, p, w, v, v + n)
     return whole_range_mapped(s, p, v, n)
+
+
+def try_get_and_clear_pmd(s: State, p: int, v: int, start: int, end: int) -> None:
+    """try_get_and_clear_pmd(), mm/pt_reclaim.c: after the last page of a huge region that the range covers, within one vma, the page table
+    is freed."""
+    if s.kernel.pt_reclaim and s.vma[p, v].huge and v + 1 == hend(s, p, v):
+        first = haddr(s, p, v)
+        if start <= first and hend(s, p, v) <= end and thp_vma_allowable_order(s, p, v):
+            for w in range(first, v + 1):
+                s.vma[p, w].table = 0
 
 
 def pageout(s: State, p: int, v: int, n: int, c: int) -> int:
