@@ -258,6 +258,15 @@ def test_a_pin_is_looked_at_while_its_process_sleeps_and_goes_with_it(host: Host
     assert seen[9].processes["A"].pinned == {}
 
 
+@pytest.mark.needs("io-uring", "uffd-wp")
+def test_a_ring_that_is_closed_wakes_nobody(host: HostBackend) -> None:
+    """The kernel wakes who made a ring some time after it was closed; one that sleeps in a fault would raise its event again."""
+    body = "A write x y 1\nA fork B\nA uffd open\nA uffd register x wp\nA uffd protect x\nA pin y\nA unpin y\nA write x 2 -> blocks\n"
+    for _ in range(3):
+        seen = host.run(flat(body + "B read y\n" * 150))
+        assert [len(each.events) for each in seen] == [0] * 8 + [1] + [0] * 150
+
+
 def test_a_pipe_keeps_what_was_spliced(host: HostBackend) -> None:
     seen = host.run(flat("A write x 1\nA vmsplice x\nA madvise x dontneed\nA write x 2\nA vmsplice x\nA drain x\nA drain x"))
     assert [each.processes["A"].spliced for each in seen] == [{}] + [{"x": 1}] * 4 + [{}, {}]
@@ -573,6 +582,27 @@ def test_an_observation_of_a_huge_page_is_read_anew_each_time(host: HostBackend)
     seen = host.run(litmus.program(program))
     assert [page(one, "x").mapcount for one in seen] == [1] * 5
     assert [page(one, "x").content for one in seen] == [7] * 5
+
+
+@pytest.mark.needs("thp", "ksm", "populate", "io-uring")
+@pytest.mark.parametrize(
+    "body",
+    [
+        "A write x 1",
+        "A copy_to_user x 1",
+        "A read x\nA write x 1",
+        "A madvise x populate_write",
+        "A pin x",
+        "A write x 1\nA fork B\nA madvise rest populate_write",
+        "A pin x\nA fork B",
+    ],
+)
+def test_ksm_finds_nothing_equal_in_what_is_left_of_a_huge_page(host: HostBackend, body: str) -> None:
+    ksm = "- ksm set max_page_sharing 2\nA prctl memory_merge 1" + "\nB prctl memory_merge 1" * ("fork" in body) + "\n- ksm scan 3"
+    text = f"litmus a/b\n    Test.\n\nmemory huge x rest\n\n{body}\n{ksm}\n"
+    seen = host.run(litmus.program(litmus.parse(text)[0]))
+    assert seen[-1].counters.get("pages_shared", 0) <= 1  # that is x
+    assert {process.pages["rest"].state for process in seen[-1].processes.values()} == {"page"}
 
 
 @pytest.mark.needs("ksm")

@@ -1,7 +1,9 @@
 """References to pages that last: io_uring fixed buffers (a pin) and vmsplice (a reference).
 
-The process makes the ring or the pipe, registers or splices its page, and closes its descriptors; the controller keeps the only copies.
-So a child inherits nothing, and the content can be looked at, without any page table, while the process sleeps.
+The process registers its page in a ring that the controller made, or splices it into a pipe of its own, and closes its descriptors; the
+controller keeps the only copies. So a child inherits nothing, and the content can be looked at, without any page table, while the process
+sleeps. The kernel wakes who made a ring, some time after the last descriptor was closed (io_ring_exit_work(), TWA_SIGNAL): a process that
+sleeps in a fault for a userfaultfd would raise its event once more.
 """
 
 import mmap
@@ -17,6 +19,12 @@ IORING_ENTER_GETEVENTS = 1
 IORING_REGISTER_BUFFERS, IORING_UNREGISTER_BUFFERS = 0, 1
 PARAMS_BYTES = 120  # struct io_uring_params
 SQE_BYTES, CQE_BYTES = 64, 16
+
+
+def ring() -> tuple[int, bytes]:
+    """A new ring: its descriptor, and its parameters. OSError."""
+    params = bytearray(PARAMS_BYTES)
+    return abi.syscall(abi.IO_URING_SETUP, 1, abi.address_of(params)), bytes(params)
 
 
 class Pin:

@@ -68,15 +68,13 @@ class Process:
         data = os.pread(self.files[0], length // abi.PAGE * 8, start // abi.PAGE * 8)
         return [int(entry) for (entry,) in struct.iter_unpack("<Q", data)]
 
-    def fills(self, page: int) -> set[int]:
-        """The addresses where nothing is mapped yet in what is left of the huge region of `page`; none for other memory."""
-        region = self.addresses[page] & -thp.HUGE
-        rests = [rest for rest, size in enumerate(self.sizes) if size > abi.PAGE and self.addresses[rest] & -thp.HUGE == region]
-        return {self.addresses[rest] + at * abi.PAGE for rest in rests for at, entry in enumerate(self.entries(rest)) if not entry >> 62}
+    def rests(self) -> list[int]:
+        """The pages that stand for all that is left of a huge region."""
+        return [page for page in self.mapped if self.sizes[page] > abi.PAGE]
 
     def _opened(self) -> list[int]:
         """The files that are read after each step; they are of the memory that it has when they are opened."""
-        return [os.open(f"/proc/{self.pid}/{file}", os.O_RDONLY | os.O_CLOEXEC) for file in ("pagemap", "mem")]
+        return [os.open(f"/proc/{self.pid}/{file}", how | os.O_CLOEXEC) for file, how in (("pagemap", os.O_RDONLY), ("mem", os.O_RDWR))]
 
     @property
     def alive(self) -> bool:

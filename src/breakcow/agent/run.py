@@ -13,6 +13,7 @@ from .observe import Observer, Seen
 from .outside import OUTSIDE
 from .process import FIRST_AREA, NAMES, PAGE_TABLE, Nursery, Outcome, Process, ProcessError, Reply
 from .program import Program
+from .rests import Rests
 from .trace import Tracer
 from .verbs import VERBS, Action
 
@@ -46,7 +47,7 @@ class Run:
         self.observer = observer
         self.tracer = tracer
         self.hung = False
-        self.filled = 0
+        self.rests = Rests(observer.counters)
         self.base_pages = sum(program.sizes()) // abi.PAGE
         self.counts = program.merges and ksmd is not None and ksmd.alone
         before = observer.counters.read() if self.counts else {}
@@ -260,6 +261,8 @@ class Run:
 
     def _observation(self, outcome: Outcome, kernel: bool) -> Seen:
         """What is seen now, as JSON of backend.observation.Observation. kernel: after an action of the kernel."""
+        if self.program.splits:
+            self.rests.fill(self.processes.values())
         seen: Seen = {"outcome": outcome, "processes": self.observer.observe(self.processes.values(), kernel)}
         if self.program.merges and self.observer.shared_with_others:
             self._blame_others("a page of the test was merged with one of it")

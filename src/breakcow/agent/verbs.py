@@ -46,23 +46,8 @@ def result(number: int) -> Outcome:
 def write(run: "Run", process: Process, action: Action) -> Steps:
     """Store to every byte of the page."""
     arguments = (process.addresses[action.page], stub.BUFFER, abi.PAGE)
-    fills = run.program.splits and process.fills(action.page)
     number, _ = yield stub.request(stub.COPY, arguments, run.contents.page(action.argument))
-    filled = fills.difference(process.fills(action.page)) if fills else set()
-    if filled:
-        yield from _fill(run, sorted(filled))
     return result(number)
-
-
-def _fill(run: "Run", addresses: list[int]) -> Generator[bytes, Reply, None]:
-    """Store a number of its own to each page of what is left of a huge page: nothing that KSM finds equal, and no zeros."""
-    data = b"".join(struct.pack("<Q", run.filled + number).ljust(abi.PAGE, b"\0") for number in range(1, len(addresses) + 1))
-    run.filled += len(addresses)
-    offset = len(NAMES) * abi.PAGE  # behind what copy_to_user reads
-    os.pwrite(run.nursery.memfd, data, offset)
-    first, span = addresses[0], addresses[-1] + abi.PAGE - addresses[0]
-    assert span == len(data)  # a huge page was mapped at once
-    yield stub.request(abi.PREAD64, (run.nursery.MEMFD, first, span, offset))
 
 
 def read(run: "Run", process: Process, action: Action) -> Steps:
@@ -133,6 +118,15 @@ def pageout(run: "Run", process: Process, action: Action) -> Steps:
     return outcome
 
 
+def populate_write(run: "Run", process: Process, action: Action) -> Steps:
+    """MADV_POPULATE_WRITE."""
+    outcome = yield from _range_call(abi.MADVISE, abi.MADV_POPULATE_WRITE)(run, process, action)
+    if run.program.splits and outcome["result"] == "ok":
+        for page in set(process.rests()).intersection(range(action.page, action.page + action.count)):
+            run.rests.number(process, page)
+    return outcome
+
+
 def mprotect(_: "Run", process: Process, action: Action) -> Steps:
     """mprotect(2)."""
     arguments = (*process.span(action.page, action.count), action.argument)
@@ -166,6 +160,8 @@ def fork(run: "Run", process: Process, action: Action) -> Steps:
     number, _ = yield stub.request(abi.CLONE, (flags, 0, 0, 0, 0, stub.SOCKET + 1 + action.argument))
     if number > 0:
         run.adopt(process, action.argument, number)
+        if run.program.splits:
+            run.rests.born(process, run.processes[NAMES[action.argument]])
     return result(number)
 
 
@@ -237,16 +233,33 @@ def pin(_: "Run", process: Process, action: Action) -> Steps:
     """Register the page as fixed buffer of a new io_uring. "busy" if it has one."""
     if action.page in process.pins:
         return {"result": "busy"}
-    ring, params = yield stub.request(abi.IO_URING_SETUP, (1, stub.BUFFER), bytes(pins.PARAMS_BYTES), pins.PARAMS_BYTES)
-    if ring < 0:
-        return result(ring)
+    try:
+        ring, params = pins.ring()
+    except OSError as error:
+        return {"result": abi.errno_name(error.errno)}
     address = process.addresses[action.page]
-    arguments = (ring, pins.IORING_REGISTER_BUFFERS, stub.BUFFER, 1)
-    number, _data = yield stub.request(abi.IO_URING_REGISTER, arguments, struct.pack("<QQ", address, abi.PAGE))
+    number = -1
+    try:
+        number = yield from _register(ring, address)
+    finally:
+        if number < 0:  # also where the process has died in its fault
+            os.close(ring)
     if number >= 0:
-        process.pins[action.page] = pins.Pin(process.take(ring), params, address)
-    yield stub.request(abi.CLOSE, (ring,))
+        process.pins[action.page] = pins.Pin(ring, params, address)
     return result(number)
+
+
+def _register(ring: int, address: int) -> Generator[bytes, Reply, int]:
+    """The process registers a page of its own in a ring of the controller's: what the system call gives."""
+    controller, _data = yield stub.request(abi.PIDFD_OPEN, (os.getpid(), 0))
+    copy, _data = yield stub.request(abi.PIDFD_GETFD, (controller, ring, 0))
+    yield stub.request(abi.CLOSE, (controller,))
+    if copy < 0:
+        return copy
+    arguments = (copy, pins.IORING_REGISTER_BUFFERS, stub.BUFFER, 1)
+    number, _data = yield stub.request(abi.IO_URING_REGISTER, arguments, struct.pack("<QQ", address, abi.PAGE))
+    yield stub.request(abi.CLOSE, (copy,))
+    return number
 
 
 def vmsplice(_: "Run", process: Process, action: Action) -> Steps:
@@ -280,7 +293,7 @@ VERBS: dict[str, Verb] = {
     "dofork": _range_call(abi.MADVISE, abi.MADV_DOFORK),
     "pageout": pageout,
     "populate_read": _range_call(abi.MADVISE, abi.MADV_POPULATE_READ),
-    "populate_write": _range_call(abi.MADVISE, abi.MADV_POPULATE_WRITE),
+    "populate_write": populate_write,
     "mprotect": mprotect,
     "mremap": mremap,
     "munmap": munmap,
