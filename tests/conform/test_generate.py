@@ -56,3 +56,36 @@ def test_phrases_bring_programs_to_what_matters() -> None:
         resumed += any(one.resumed for one in seen)
     assert merged > 60
     assert resumed > 20
+
+
+def test_programs_with_a_huge_page_are_valid_too() -> None:
+    for seed in range(300):
+        test = generate(seed, huge=True)
+        (read,) = parse(to_text(test))
+        assert read == test
+        assert test.huge == (0,)
+
+
+def test_programs_with_a_huge_page_use_all_operations_but_spawn() -> None:
+    drawn = {step.verb for seed in range(400) for step in generate(seed, huge=True).body if isinstance(step, Step)}
+    assert drawn == set(VERB) - {"begin", "retry", "spawn"}
+
+
+def test_what_is_left_of_a_huge_page_is_never_populated_in_part() -> None:
+    for seed in range(300):
+        test = generate(seed, huge=True)
+        rest = test.memory[0][-1]
+        assert not any(step.verb == "populate_write" and rest in step.pages for step in test.body if isinstance(step, Step))
+
+
+def test_a_huge_page_of_several_vmas_is_moved_only_while_no_userfaultfd_is_registered() -> None:
+    moved = 0
+    for seed in range(1000):
+        armed = False
+        for step in generate(seed, huge=True).body:
+            assert isinstance(step, Step)
+            armed |= step.verb == "uffd_register"
+            if step.verb == "mremap" and len(step.pages) > 1:
+                assert not armed
+                moved += 1
+    assert moved > 20

@@ -77,3 +77,10 @@ def test_lines_that_only_go_together_go_together() -> None:
         return forks == by_child and any(step.pages and step.process == "A" for step in steps)
 
     assert to_text(shrink(test, shows)).splitlines()[-1] == "A  write y 7"
+
+
+def test_programs_with_a_huge_page_find_a_rule_of_huge_pages() -> None:
+    kernel, tally = ModelBackend(PROFILES["6.18"]), Tally()
+    assert list(conform(kernel, ModelBackend(PROFILES["6.18"]), range(10), tally, lambda: None, huge=True)) == []
+    wrong = ModelBackend(PROFILES["6.18"].but(huge_zero_wp=0))
+    assert any(len(one.test.body) < 6 for one in conform(kernel, wrong, range(9, 27), tally, lambda: None, huge=True))

@@ -21,6 +21,7 @@ def conform(
     depth: int = 2,
     programs: int = 1000,
     seed: int = 0,
+    huge: bool = False,
     shard: str = "1/1",
     jobs: Annotated[int, Parameter(name=["--jobs", "-j"])] = 1,
     engine: Literal["one", "ray"] = "one",
@@ -45,6 +46,8 @@ def conform(
         How many random programs, of consecutive seeds.
     seed
         Of the first.
+    huge
+        Random programs with a transparent huge page each.
     shard
         Run only part K of N, as 2/4: the parts of several machines are merged by `breakcow merge`.
     jobs
@@ -65,6 +68,8 @@ def conform(
         raise WrongUseError(f"--on {on}: programs run on a real kernel: name one, as host or vm:6.1")
     if programs < 1 or seed < 0:
         raise WrongUseError("--programs wants a number from 1, --seed one from 0")
+    if huge and tours:
+        raise WrongUseError("--huge is for random programs: tours have no huge pages")
     if pages not in (1, 2) or depth not in (1, 2, 3):
         raise WrongUseError("--pages wants 1 or 2, --depth 1, 2 or 3")
     if jobs < 1 or (jobs > 1 and engine == "one"):
@@ -72,7 +77,7 @@ def conform(
     part = _shard(shard)
     if tours:
         mention(f"{name}: finding the programs that take every transition; compiling the rules of its profile first takes about 20 s, once")
-    work = Work(name, range(seed + part[0], seed + programs, part[1]), (pages, depth) if tours else (), part)
+    work = Work(name, range(seed + part[0], seed + programs, part[1]), (pages, depth) if tours else (), part, huge)
     start = partial(backends.kernel, name, mention)
     result = _spread(work, jobs, start) if engine == "ray" else do(work, start, print, _Progress())
     print(words(result))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from breakcow.conform.able import EVERY
+from breakcow.litmus.checks import ONE_PAGE
 from breakcow.litmus.syntax import Step, Test
 from breakcow.mm.actions import BIRTHS, FEATURES, KNOBS, PROTECTIONS, SCANS, VERB
 
@@ -42,6 +43,8 @@ PHRASES = (
     ("pin", "mprotect", "mprotect", "dma"),
     ("write", "process_vm_readv", "write"),
 )
+NOT_HUGE = ("spawn",)  # the language does not know it with huge pages
+NOT_REST = (*ONE_PAGE, "populate_write")  # a fault that fails would leave a part of its base pages mapped, which no observation can say
 # how often an operation is drawn, against the others; 3 if it is not named
 WEIGHTS = {
     "write": 14,
@@ -70,16 +73,21 @@ WEIGHTS = {
 
 @dataclass
 class _Program:
-    """What has been drawn so far, and what the next step may do: operations that could only be refused by the language are not drawn."""
+    """What has been drawn so far, and what the next step may do: operations that could only be refused by the language are not drawn.
+
+    rest: the page that is all that is left of a huge one, "" if there is none. armed: a userfaultfd may be registered somewhere.
+    """
 
     draw: random.Random
     pages: tuple[str, ...]
+    rest: str
     steps: list[Step] = field(default_factory=list)
     alive: list[str] = field(default_factory=lambda: ["A"])
     born: list[str] = field(default_factory=lambda: ["A"])
     open: set[str] = field(default_factory=set)
     pinned: set[tuple[str, str]] = field(default_factory=set)
     spliced: set[tuple[str, str]] = field(default_factory=set)
+    armed: bool = False
 
     def phrase(self, verbs: tuple[str, ...], others: Callable[[], str]) -> None:
         """Add a step for each of `verbs`, of one process on one run of pages; now and then one of the `others` between two."""
@@ -95,6 +103,10 @@ class _Program:
         pattern = VERB[verb].pattern
         process = "-" if VERB[verb].kernel else process
         each, ranged = "{each}" in pattern, "{range}" in pattern
+        if self.rest and verb in NOT_REST:
+            run = tuple(page for page in run if page != self.rest)
+        elif self.rest and verb == "mremap" and self.armed:
+            run = run[:1]  # of several vmas, the first may be moved before another ends it: then nobody could tell what lies where
         names = tuple(page for page in (run if each else run[:1]) if self._possible(verb, process, page))
         if names:
             for page in names:
@@ -146,6 +158,8 @@ class _Program:
             self.open.add(process)
         elif verb == "uffd_close":
             self.open.discard(process)
+        elif verb == "uffd_register":
+            self.armed = True
         for held, takes, gives in ((self.pinned, "pin", "unpin"), (self.spliced, "vmsplice", "drain")):
             if verb == takes:
                 held.add((process, page))
@@ -153,12 +167,14 @@ class _Program:
                 held.discard((process, page))
 
 
-def generate(seed: int, verbs: tuple[str, ...] = EVERY) -> Test:
+def generate(seed: int, verbs: tuple[str, ...] = EVERY, huge: bool = False) -> Test:
     """The random test of `seed` with these operations: up to three processes, three to five pages in two or three mappings, 30 steps and
-    the rest of the last phrase."""
+    the rest of the last phrase. huge: the first mapping is a huge page, of which a page or two and all that is left have names."""
     draw = random.Random(seed)
     pages = PAGES[: draw.randint(3, len(PAGES))]
-    program = _Program(draw, pages)
+    first = draw.randint(2, 3) if huge else 2
+    verbs = tuple(verb for verb in verbs if not huge or verb not in NOT_HUGE)
+    program = _Program(draw, pages, pages[first - 1] if huge else "")
     phrases = [phrase for phrase in PHRASES if set(phrase) <= set(verbs)]
     weights = [WEIGHTS.get(verb, 3) for verb in verbs]
 
@@ -167,5 +183,6 @@ def generate(seed: int, verbs: tuple[str, ...] = EVERY) -> Test:
 
     while len(program.steps) < LENGTH:
         program.phrase((single(),) if draw.random() < SINGLE else draw.choice(phrases), single)
-    memory = tuple(pages[start : start + 2] for start in range(0, len(pages), 2))
-    return Test(f"random/seed-{seed}", f"A random program, of seed {seed}.", (), memory, tuple(program.steps))
+    memory = (pages[:first], *(pages[start : start + 2] for start in range(first, len(pages), 2)))
+    name = f"random/huge-{seed}" if huge else f"random/seed-{seed}"
+    return Test(name, f"A random program, of seed {seed}.", (), memory, tuple(program.steps), huge=(0,) if huge else ())

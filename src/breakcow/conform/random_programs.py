@@ -40,11 +40,14 @@ class Tally:
     disturbed: int = 0
 
 
-def conform(kernel: Kernel, model: ModelBackend, seeds: range, tally: Tally, progress: Callable[[], None]) -> Iterator[Finding]:
-    """Run the programs of `seeds` and yield every one whose observations the model does not allow. Raises LostBackend."""
+def conform(
+    kernel: Kernel, model: ModelBackend, seeds: range, tally: Tally, progress: Callable[[], None], huge: bool = False
+) -> Iterator[Finding]:
+    """Run the programs of `seeds` and yield every one whose observations the model does not allow. huge: with a huge page each.
+    Raises LostBackend."""
     able = kernel.probe().abilities
     with Ahead(kernel) as ahead:
-        for (seed, test), flat, seen in ahead.all(_programs(seeds, able, tally)):
+        for (seed, test), flat, seen in ahead.all(_programs(seeds, able, tally, huge)):
             if seen is None:
                 tally.disturbed += 1
                 continue
@@ -56,11 +59,11 @@ def conform(kernel: Kernel, model: ModelBackend, seeds: range, tally: Tally, pro
             progress()
 
 
-def _programs(seeds: range, able: dict[str, str], tally: Tally) -> Iterator[tuple[tuple[int, Test], Program]]:
+def _programs(seeds: range, able: dict[str, str], tally: Tally, huge: bool) -> Iterator[tuple[tuple[int, Test], Program]]:
     """The programs of `seeds` that this kernel can run; the others are counted."""
     verbs = possible(EVERY, able)
     for seed in seeds:
-        test = generate(seed, verbs)
+        test = generate(seed, verbs, huge)
         if any(able.get(word) for word in requirements(test) if word not in UNSAID):
             tally.skipped += 1
         else:

@@ -24,12 +24,14 @@ class Work:
     """Programs for a kernel.
 
     on: its name. seeds: of random programs. Or tours: of how many pages and how deep, () for random programs; part: which of how many.
+    huge: random programs have a huge page each.
     """
 
     on: str
     seeds: range
     tours: tuple[int, int] | tuple[()] = ()
     part: tuple[int, int] = (0, 1)
+    huge: bool = False
 
 
 def do(work: Work, start: Start, say: Callable[[str], None], progress: Progress) -> Result:
@@ -45,13 +47,14 @@ def do(work: Work, start: Start, say: Callable[[str], None], progress: Progress)
 def _random(work: Work, kernel: Kernel, profile: Profile, say: Callable[[str], None], progress: Progress) -> Result:
     """Random programs."""
     tally, seeds = Tally(), work.seeds
+    bound = f"random programs of 30 steps, 3 processes, 5 pages{', a huge page in each' if work.huge else ''}"
     found = []
     start = time.monotonic()
-    for finding in conform(kernel, ModelBackend(profile), seeds, tally, lambda: progress(len(seeds))):
+    for finding in conform(kernel, ModelBackend(profile), seeds, tally, lambda: progress(len(seeds)), work.huge):
         found.append(said(finding))
         say(found[-1])
     return Result(
-        *("random", work.on, kernel.probe().release, profile.name, "random programs of 30 steps, 3 processes, 5 pages"),
+        *("random", work.on, kernel.probe().release, profile.name, bound),
         seeds=stretch(seeds),
         programs=tally.programs,
         steps=tally.steps,

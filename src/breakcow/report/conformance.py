@@ -20,7 +20,8 @@ was taken in a program on which kernel and specification agree from the first st
 
 ## Random programs
 
-Longer programs beyond that bound, each named by its seed: `breakcow conform --seed FIRST --programs NUMBER` makes the same ones.
+Longer programs beyond that bound, each named by its seed: `breakcow conform --seed FIRST --programs NUMBER` makes the same ones,
+with `--huge` those with a huge page.
 
 {random}
 
@@ -58,14 +59,14 @@ def page(results: Sequence[Result]) -> str:
         if one.kind == "tours"
     ]
     random = [
-        (one.on, one.release, said(one.seeds), f"{one.programs:,}", f"{one.steps:,}", _number(one))
+        (one.on, one.release, one.bound, said(one.seeds), f"{one.programs:,}", f"{one.steps:,}", _number(one))
         for one in results
         if one.kind == "random"
     ]
     found = [f"### {one.on} ({one.release})\n\n```\n{text}\n```" for one in results for text in one.differences]
     return PAGE.format(
         tours=_table(("kernel", "release", "bound", "transitions", "confirmed", "programs", "steps", "differ"), tours),
-        random=_table(("kernel", "release", "seeds", "programs", "steps", "differ"), random),
+        random=_table(("kernel", "release", "bound", "seeds", "programs", "steps", "differ"), random),
         differences="\n\n".join(found) or "None.",
     )
 
