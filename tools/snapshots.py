@@ -21,7 +21,7 @@ from breakcow.backend.vm.port import Port
 from breakcow.snapshots import compiled
 
 GUEST = "snapshots_guest"
-KINDS, WAYS = 5, 2
+KINDS, WAYS = 6, 2
 UNTRUSTED = "this kernel is refused"
 SECONDS = 300.0  # for a guest to boot, and for all rounds of one kind in it
 

@@ -23,14 +23,15 @@ assert copier  # the modules of the process that copies have to be in the guest,
 
 
 class Memory:
-    """So many bytes of private memory, and a thread that writes them. touched: all of it is there before the first store."""
+    """So many bytes of private memory, and a thread that writes them. touched: all of it is there before the first store, else its
+    second half never is."""
 
     def __init__(self, size: int, touched: bool, huge: bool) -> None:
         pages = mmap.mmap(-1, size + (4 << 20), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         pages.madvise(mmap.MADV_HUGEPAGE if huge else mmap.MADV_NOHUGEPAGE)
         skip = -compiled.ctypes.addressof(compiled.ctypes.c_char.from_buffer(pages)) % (2 << 20)
         self.bytes = memoryview(pages)[skip : skip + size]
-        self.cells = self.bytes.cast("q")
+        self.cells = self.bytes[: size if touched else size // 2].cast("q")
         self.number = 0
         self.ended = False
         if touched:
@@ -47,8 +48,8 @@ class Memory:
         cells = data.cast("B").cast("q")
         number = max(cells)
         expected = [0] * len(cells)
-        for store in range(max(1, number - len(cells)), number + 1):
-            expected[store * STRIDE % len(cells)] = store
+        for store in range(max(1, number - len(self.cells)), number + 1):
+            expected[store * STRIDE % len(self.cells)] = store
         differ = sum(cell != right for cell, right in zip(cells, expected, strict=True))
         if differ or not first - 1 <= number <= last + 1:
             return f"{differ} cells differ from those of store {number}, and it was taken between {first} and {last}"
@@ -90,10 +91,11 @@ def series(memory: Memory) -> Iterator[str]:
 MIB = 1 << 20
 KINDS: dict[str, tuple[Callable[[Memory], Iterator[str]], int, bool, bool]] = {
     "a file": (to_file, MIB, True, False),
-    "a file, holes": (to_file, 2 * MIB, False, False),
+    "a file, holes": (to_file, 4 * MIB, False, False),
     "a file, huge pages": (to_file, 4 * MIB, True, True),
     "pieces": (pieces, MIB, True, False),
     "a series": (series, MIB, True, False),
+    "a series, holes": (series, 8 * MIB, False, False),
 }
 
 
