@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -259,9 +260,10 @@ def _scan(mib: int, rounds: int) -> None:
 KILLER = """
 import os, signal, sys, time
 for line in sys.stdin:
-    time.sleep(0.02)  # the writer sleeps in its fault by then
+    pid, seconds = line.split()
+    time.sleep(float(seconds))
     print(time.monotonic_ns(), flush=True)
-    os.kill(int(line), signal.SIGKILL)
+    os.kill(int(pid), signal.SIGKILL)
 """
 
 
@@ -276,18 +278,61 @@ def killed(mib: int, rounds: int, directory: Path) -> None:
             copier = snapshot._frozen.copier
             assert copier
             os.kill(copier.process.pid, signal.SIGSTOP)
-            killer.stdin.write(f"{copier.process.pid}\n")
+            killer.stdin.write(f"{copier.process.pid} 0.02\n")  # the writer sleeps in its fault by then
             killer.stdin.flush()
             cells[-1] = 1
             end = time.monotonic_ns()
             times.append((end - int(killer.stdout.readline())) / 1e6)
             snapshot.cancel()
             del cells
-    times.sort()
-    print(
-        f"\nThe process that copies killed, {mib} MiB still protected, {rounds} times: the next store landed after "
-        f"{statistics.median(times):.1f} ms (median), {times[rounds * 99 // 100]:.1f} (p99), {times[-1]:.1f} (longest)"
-    )
+    print(f"\nThe process that copies killed, {mib} MiB still protected, {rounds} times: the next store landed after {spread(times)}")
+
+
+def killed_anywhere(mib: int, rounds: int, directory: Path) -> None:
+    """The longest wait of a storm of stores after SIGKILL to the process that copies, at random moments of the copying."""
+    times = []
+    order = random.Random(1)
+    with subprocess.Popen([sys.executable, "-S", "-c", KILLER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as killer:
+        assert killer.stdin and killer.stdout
+        for _ in range(rounds):
+            cells = memory(mib, False)
+            snapshot = breakcow.snapshot(cells, to=directory / "image")
+            copier = snapshot._frozen.copier
+            assert copier
+            killer.stdin.write(f"{copier.process.pid} {order.random() * 0.2}\n")
+            killer.stdin.flush()
+            waits = waits_until(killer.stdout, cells, order)
+            kill = int(killer.stdout.readline())
+            times.append(max((end - max(start, kill) for start, end in waits if end > kill), default=0) / 1e6)
+            snapshot.cancel()
+            del cells
+    print(f"\nKilled at random moments of copying {mib} MiB, {rounds} times: the longest wait of a store after that took {spread(times)}")
+
+
+def waits_until(news: IO[str], cells: np.ndarray, order: random.Random) -> list[tuple[int, int]]:
+    """Store without a pause until 50 ms after there are news: from when to when each store took longer than a stall."""
+    clock = time.monotonic_ns
+    poll = select.poll()
+    poll.register(news, select.POLLIN)
+    where = [order.randrange(len(cells)) for _ in range(1 << 16)]
+    waits, number, last = [], 0, 0
+    while not last or clock() < last:
+        number += 1
+        if number % 64 == 0 and not last and poll.poll(0):
+            last = clock() + 50_000_000
+        cell = (where[number & 0xFFFF] + number * 5) % len(cells)
+        start = clock()
+        cells[cell] = number
+        end = clock()
+        if end - start > STALL:
+            waits.append((start, end))
+    return waits
+
+
+def spread(times: list[float]) -> str:
+    """Median, 99th percentile and longest, of milliseconds."""
+    ordered = sorted(times)
+    return f"{statistics.median(ordered):.1f} ms (median), {ordered[len(ordered) * 99 // 100]:.1f} (p99), {ordered[-1]:.1f} (longest)"
 
 
 def main() -> None:
@@ -305,6 +350,7 @@ def main() -> None:
         increments(wanted.mib, wanted.rounds, Path(directory))
         for mib in (32, wanted.mib):
             killed(mib, wanted.kills, Path(directory))
+        killed_anywhere(wanted.mib, wanted.kills, Path(directory))
 
 
 if __name__ == "__main__":
