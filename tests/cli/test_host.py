@@ -76,3 +76,4 @@ def test_the_doctor_names_what_there_is(file: Path) -> None:
     done = subprocess.run([sys.executable, "-m", "breakcow", "doctor"], capture_output=True, text=True, check=True)
     assert f"  yes  release {platform.release()}" in done.stdout
     assert "  yes  models of 5.10" in done.stdout
+    assert "snapshots: breakcow.snapshot(), breakcow snapshot PID\n" in done.stdout

@@ -19,6 +19,8 @@ from breakcow.snapshots.errors import BadFileError, SnapshotError
 
 from .writers import Cells, private
 
+MAP_FIXED = 0x10
+
 
 @pytest.fixture
 def cells() -> Iterator[Cells]:
@@ -149,6 +151,36 @@ def test_a_series_copies_what_changed_and_restores_any_take(cells: Cells, compre
     assert np.array_equal(breakcow.load(tmp_path / "run")[0], wanted[-1])
 
 
+def test_huge_pages_stay_huge(copied_in: str, tmp_path: Path) -> None:
+    cells = private(8 << 20, huge=True)
+    cells[:] = 1
+    before = huge_pages(cells)
+    if not before:
+        pytest.skip("this kernel gives no huge page: /sys/kernel/mm/transparent_hugepage/enabled")
+    with breakcow.snapshot(cells, to=tmp_path / "x") as snapshot:
+        cells[:: 1 << 15] = 2
+    assert snapshot.stats.huge == before == huge_pages(cells)
+    with breakcow.series(cells, tmp_path / "run") as series:
+        for number in range(3):
+            series.take()
+            cells[number << 10] = 3
+    assert before == huge_pages(cells)
+
+
+def huge_pages(cells: Cells) -> int:
+    """How many map the cells and what is around them."""
+    found, here = 0, False
+    with open("/proc/self/smaps") as file:
+        for line in file:
+            word, *rest = line.split()
+            if not word.endswith(":"):
+                start, end = (int(each, 16) for each in word.split("-"))
+                here = start < cells.ctypes.data + cells.nbytes and cells.ctypes.data < end
+            elif here and word == "AnonHugePages:":
+                found += int(rest[0]) // 2048
+    return found
+
+
 def test_a_take_without_stores_copies_nothing(cells: Cells, tmp_path: Path) -> None:
     with breakcow.series(cells, tmp_path / "run") as series:
         series.take()
@@ -198,6 +230,18 @@ def test_a_tracker_notices_what_is_discarded(holes: bool, monkeypatch: pytest.Mo
         cells[5] = 1
         assert tracker.dirty(reset=True) == [(0, 4096)]
         assert tracker.dirty() == []
+
+
+def test_a_tracker_notices_what_is_mapped_anew() -> None:
+    cells = private(8 << 20)
+    cells[:] = 1
+    with breakcow.track(cells) as tracker:
+        flags = abi.MAP_PRIVATE | abi.MAP_ANONYMOUS | MAP_FIXED
+        abi.syscall(abi.MMAP, cells.ctypes.data + (4 << 20), 4 << 20, abi.PROT_RW, flags, -1, 0)
+        assert tracker.dirty(reset=True) == [(4 << 20, 8 << 20)]
+        assert tracker.dirty() == []
+        cells[-1] = 1
+        assert tracker.dirty() == [((8 << 20) - 4096, 8 << 20)]
 
 
 def test_a_tracker_of_untouched_memory(tmp_path: Path) -> None:

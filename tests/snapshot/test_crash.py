@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -142,6 +143,78 @@ def test_a_file_that_may_not_grow(tmp_path: Path) -> None:
     done = python(code, str(tmp_path / "x"))
     assert done.stdout.strip() == "the image cannot be written: File too large"
     assert [file.name for file in tmp_path.iterdir()] == ["x2"]
+
+
+FULL_SERIES = """
+    import os, sys, breakcow
+    import numpy as np
+    cells = np.arange(1 << 19)
+    path = sys.argv[1] + "/x"
+    try:
+        with breakcow.series(cells, path) as series:
+            for number in range(9):
+                series.take()
+                cells += 1
+    except breakcow.snapshots.errors.SnapshotError as error:
+        print(error)
+    image = breakcow.load(path)
+    print(image.takes, (image[0] == np.arange(1 << 19) + image.takes - 1).all(), os.listdir(sys.argv[1]))
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small file system is mounted by root alone")
+def test_a_disk_that_is_full_in_the_middle_of_a_series(tmp_path: Path) -> None:
+    script = 'mount -t tmpfs -o size=15m none "$3" && exec "$1" -c "$2" "$3"'
+    command = ["unshare", "--mount", "sh", "-c", script, "sh", sys.executable, textwrap.dedent(FULL_SERIES), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert done.stdout.splitlines() == ["the image cannot be written: No space left on device", "3 True ['x']"], done.stderr
+
+
+def test_the_copier_of_a_series_killed_at_any_moment(copied_in: str, tmp_path: Path) -> None:
+    cells = private(8 << 20)
+    order = random.Random(1)
+    for number in range(10):
+        cells[:] = 0
+        wanted = []
+        with pytest.raises(SnapshotError, match=link.GONE), breakcow.series(cells, tmp_path / f"{number}") as series:
+            while True:
+                wanted.append(cells.copy())
+                if series.take() == 2:
+                    victim = helper(series)
+                    timer = threading.Timer(order.random() * 0.02, os.kill, (victim, signal.SIGKILL))
+                    timer.start()
+                cells[order.randrange(len(cells)) :] = len(wanted)
+        timer.join()
+        kept = breakcow.load(tmp_path / f"{number}").takes
+        assert kept >= 2
+        for take in range(kept):
+            assert (breakcow.load(tmp_path / f"{number}", take=take)[0] == wanted[take]).all()
+    assert not [file for file in tmp_path.iterdir() if file.name.startswith(".")]
+
+
+@pytest.mark.parametrize("anew", ["", "abi.syscall(abi.MMAP, at + (2 << 20), 2 << 20, 3, 0x32, -1, 0)"])
+def test_memory_that_is_unmapped_between_two_takes(anew: str, tmp_path: Path) -> None:
+    code = f"""
+        import ctypes, sys, breakcow
+        from breakcow.agent import abi
+        at = abi.syscall(abi.MMAP, 0, 4 << 20, 3, 0x22, -1, 0)
+        ctypes.memset(at, 1, 4 << 20)
+        memory = (ctypes.c_char * (4 << 20)).from_address(at)
+        try:
+            with breakcow.series(memory, sys.argv[1]) as series:
+                series.take()
+                series.wait()
+                abi.syscall(abi.MUNMAP, at + (2 << 20), 2 << 20)
+                {anew}
+                series.take()
+        except breakcow.snapshots.errors.SnapshotError as error:
+            print(error)
+        image = breakcow.load(sys.argv[1])
+        print(image.takes, bytes(image[0]) == bytes([1]) * (4 << 20))
+    """
+    done = python(code, str(tmp_path / "x"))
+    assert done.stdout.splitlines()[1:] == ["1 True"] and "unmapped, mapped anew" in done.stdout, done.stdout
+    assert [file.name for file in tmp_path.iterdir()] == ["x"]
 
 
 def test_memory_that_is_unmapped_meanwhile(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Images of another process that knows nothing of it: exact, and the process goes on as if nothing had been."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -131,6 +132,24 @@ def test_control_c_leaves_the_process_alone(tmp_path: Path) -> None:
             assert taking.wait(60) == 130
         assert process.communicate("end\n", timeout=60) == ("unharmed\n", "")
     assert [file.name for file in tmp_path.iterdir()] == ["x"]
+
+
+def test_killed_it_leaves_the_process_alone(tmp_path: Path) -> None:
+    """At any moment after the first take, from when on it makes no call in the process."""
+    order = random.Random(1)
+    with running(WRITER) as process:
+        assert process.stdout
+        address = int(process.stdout.readline())
+        for number in range(5):
+            to = tmp_path / str(number)
+            words = [sys.executable, "-m", "breakcow", "snapshot", str(process.pid), "-o", str(to), "--series", "--every", "1ms"]
+            with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as taking:
+                assert taking.stdout and taking.stdout.readline()
+                time.sleep(order.random() * 0.1)
+                taking.kill()
+            image = breakcow.load(to, take=0)
+            exact(image, address)
+        assert process.communicate("end\n", timeout=60) == ("unharmed\n", "")
 
 
 def test_what_a_file_has_can_be_taken_out(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ pages that were written (or lost their protection in any other way) are found wi
 protecting ioctl of a cut was protected since it was copied: it is what it was.
 """
 
-import functools
 import os
 import select
 import threading
@@ -13,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from . import features
 from .copying import Memory, Save
 from .cut import Cut
 from .errors import LostError, SnapshotError
@@ -29,9 +27,7 @@ class Increments(Cut):
 
     def __init__(self, memory: Memory, ranges: Sequence[Range], save: Save) -> None:
         super().__init__(memory, ranges, save)
-        self._holes = features.measured().holes  # the quicker scan tells everything
         self._owed: list[Range] = []  # protected again, and not saved yet: ahead of a cut, or by one that was lost
-        self._seen = False  # `freeze` found everything protected
 
     def watch(self, ranges: Sequence[Range]) -> None:
         """From the next cut on it is of these ranges."""
@@ -61,21 +57,21 @@ class Increments(Cut):
         written = self.written()
         self.protect(written)
         self.tally.freeze = time.perf_counter() - begin
-        self._seen = self._holes and not written
         self.changed = self._owed = joined(written + self._owed) if written else self._owed
 
     def prove(self) -> None:
-        """See that everything was protected at the return of `freeze`, for it still is. LostError if it is not."""
-        if self._seen:
-            return
-        look = functools.partial(self.scan.written, reset=False) if self._holes else self.scan.unprotected
-        lost = [found for start, end in self.ranges for found in look(start, end)]
+        """See that everything was protected at the return of `freeze`, for it still is. LostError if it is not.
+
+        What `written` finds is not enough: it passes over memory that was unmapped, or mapped anew and is not watched.
+        """
+        lost = [found for start, end in self.ranges for found in self.scan.unprotected(start, end)]
         if lost:
             self._owed = joined(self._owed + lost)
-            self.protect(lost)
+            with suppress(SnapshotError):
+                self.protect(lost)  # the next try may find it so
             raise LostError(
                 f"the memory from {lost[0][0]:#x} to {lost[0][1]:#x} lost its write-protection while the image was taken: it was discarded "
-                "(MADV_DONTNEED), moved, mapped anew, or merged by KSM"
+                "(MADV_DONTNEED), moved, unmapped, mapped anew, or merged by KSM"
             )
 
     def written(self) -> list[Range]:

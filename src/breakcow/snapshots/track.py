@@ -56,7 +56,11 @@ class Tracker:
         return found
 
     def _written(self, start: int, end: int, reset: bool) -> list[Range]:
-        """The pages without protection. Where the kernel does not report those of an empty page table, they are looked for, too."""
+        """The pages without protection. Where the kernel does not report those of an empty page table, they are looked for, too.
+
+        What was mapped anew has to be watched first.
+        """
+        self._demand(uffd.register(self._uffd, start, end - start))
         if features.measured().holes:
             return list(self._scan.written(start, end, reset))
         written = list(self._scan.written(start, end, reset=True)) if reset else []
