@@ -95,7 +95,7 @@ KINDS: dict[str, tuple[Callable[[Memory], Iterator[str]], int, bool, bool]] = {
     "a file, huge pages": (to_file, 4 * MIB, True, True),
     "pieces": (pieces, MIB, True, False),
     "a series": (series, MIB, True, False),
-    "a series, holes": (series, 8 * MIB, False, False),
+    "a series, holes": (series, 4 * MIB, False, False),
 }
 
 

@@ -5,7 +5,7 @@ import pytest
 
 import breakcow
 
-from .scenarios import EXACT, SCENARIOS, one
+from .scenarios import EXACT, SCENARIOS, one, several
 from .writers import Writer, private, scalar, slices
 
 
@@ -14,6 +14,12 @@ def test_every_page_is_what_the_log_of_writes_gives(name: str, copied_in: str, t
     scenario = SCENARIOS[name]
     seen = [one(scenario, seed, tmp_path) for seed in range(8)]
     assert scenario.discards or set(seen) == {EXACT}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_every_take_is_what_the_log_of_writes_gives(name: str, copied_in: str, tmp_path: Path) -> None:
+    scenario = SCENARIOS[name]
+    assert several(scenario, 1, tmp_path) == EXACT or scenario.discards
 
 
 @pytest.mark.parametrize("huge", [False, True])
