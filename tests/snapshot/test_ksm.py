@@ -25,10 +25,25 @@ def mergeable(size: int, huge: bool) -> Cells:
 
 
 @pytest.mark.parametrize("zero_pages", [False, True])
-def test_exact_with_ksmd_at_full_speed(zero_pages: bool, tmp_path: Path) -> None:
+def test_exact_with_ksmd_at_full_speed(zero_pages: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scenario = Scenario((scalar,), size=4 << 20, memory=mergeable)
+    snapshot, merged = breakcow.snapshot, []
+
+    def noting(*things: object, to: Path) -> object:
+        merged.append(pages_merged())
+        return snapshot(*things, to=to)
+
+    monkeypatch.setattr(breakcow, "snapshot", noting)
     with ksmd.at_full_speed(zero_pages):
         assert [one(scenario, seed, tmp_path) for seed in range(5)] == [EXACT] * 5
+    assert sum(merged) > 0, "ksmd merged nothing before any of them"
+
+
+def pages_merged() -> int:
+    """Of this process, by ksmd, with one another or into the zero page."""
+    with open("/proc/self/ksm_stat") as file:
+        words = [line.split() for line in file]
+    return sum(int(word[1]) for word in words if word[0] in {"ksm_merging_pages", "ksm_zero_pages"})
 
 
 @pytest.mark.parametrize("zero_pages", [False, True])
