@@ -216,3 +216,31 @@ def test_what_another_stores_through_get_user_pages_is_not_lost(verb: str) -> No
     m.do("pageout")
     m.do("read")
     assert m.s.step.value == 9
+
+
+def copied_after_swap(kernel: str) -> Machine:
+    """Page 1 has copied a KSM page that it had alone, and that was swapped out."""
+    machine = Machine(kernel).merged()
+    machine.do("unmergeable", 0)
+    machine.do("pageout", 1)
+    machine.do("write", 1, c=7)
+    assert not machine.page(1).ksm
+    return machine
+
+
+@pytest.mark.parametrize(("kernel", "merged"), [("5.10", 1), ("6.1", 0)])
+def test_ksmd_merges_with_what_is_in_the_swap_cache_alone_before_6_1(kernel: str, merged: int) -> None:
+    machine = copied_after_swap(kernel)
+    machine.do("ksm_scan", c=1)
+    assert (machine.page(1).ksm, machine.s.ksm.pages_shared) == (merged, merged)
+    assert not machine.broken()
+
+
+@pytest.mark.parametrize("verb", ["munmap", "ksm_run"])
+def test_what_ksmd_can_merge_with_no_more_is_free(verb: str) -> None:
+    machine = copied_after_swap("5.10")
+    machine.do(verb, 1, c=2)
+    if verb == "munmap":
+        machine.do("ksm_scan", c=1)
+    assert not any(machine.s.page[f].swap_cache for f in range(machine.s.page.shape[0]))
+    assert not any(machine.s.node[n].used for n in range(machine.s.node.shape[0]))

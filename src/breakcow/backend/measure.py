@@ -50,6 +50,8 @@ PROGRAMS = {
     "pagemap_scan_written_if_registered": "A write x 1; A pagemap_scan x written",
     "madv_populate": "A madvise x populate_read",
     "madv_populate_skips_holes": "A munmap x; A madvise x y populate_read",
+    "cow_frees_swap_cache": "A write x y 7; A madvise x y mergeable; - ksm scan 2; A madvise x unmergeable; A madvise y pageout; "
+    "A write y 7; - ksm scan 1",
     "swap_zeromap": "A write x y 0; A madvise x y mergeable; - ksm scan 2; A write y 8; A madvise x pageout; A read x",
     "io_uring_unlockable": _PROTECTED + "A pin x",
     "proc_mem_force": "A write x 1; A mprotect x none; A mem_write x 2",

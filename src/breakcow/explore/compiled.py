@@ -85,9 +85,10 @@ class Part:
     operations: frozenset[str]
     areas: tuple[int, ...]
 
-    def bounds(self, processes: int, pages: int) -> Bounds:
-        """The size of its states: only who pins or splices holds frames that are not mapped."""
-        return Bounds(processes, pages, ("pin" in self.operations) + ("vmsplice" in self.operations))
+    def bounds(self, profile: Profile, processes: int, pages: int) -> Bounds:
+        """The size of its states: only who pins or splices, and a swap cache that pages stay in, hold frames that are not mapped."""
+        cached = "pageout" in self.operations and not profile.cow_frees_swap_cache
+        return Bounds(processes, pages, ("pin" in self.operations) + ("vmsplice" in self.operations) + cached)
 
 
 def source(profile: Profile, bounds: Bounds, contents: int = 3, part: Part | None = None) -> str:

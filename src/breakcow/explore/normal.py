@@ -91,7 +91,7 @@ def forget_ghost(s: State, p: int, v: int) -> None:
 
 
 def name_frames(s: State) -> None:
-    """Frames count from 1, in the order of the entries, then of buffers and pipes, that hold them."""
+    """Frames count from 1, in the order of the entries, then of buffers and pipes, that hold them, then of rmap_items that know them."""
     k = 1
     for p in range(s.pte.shape[0]):
         for v in range(s.pte.shape[1]):
@@ -105,6 +105,17 @@ def name_frames(s: State) -> None:
                 k += 1
             if s.ref[p, v].spliced and s.ref[p, v].spliced > k:
                 swap_frames(s, s.ref[p, v].spliced - 1, k)
+                k += 1
+    if not s.kernel.cow_frees_swap_cache:
+        name_cached_frames(s, k)
+
+
+def name_cached_frames(s: State, k: int) -> None:
+    """Those that only the swap cache holds, for ksmd, from `k` on."""
+    for p in range(s.rmap.shape[0]):
+        for v in range(s.rmap.shape[1]):
+            if s.rmap[p, v].node and s.node[s.rmap[p, v].node - 1].frame > k:
+                swap_frames(s, s.node[s.rmap[p, v].node - 1].frame - 1, k)
                 k += 1
 
 

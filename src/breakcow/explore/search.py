@@ -108,7 +108,7 @@ class Search:
         self.operations = operations(bound, profile)
         self.among = among or frozenset(bound.operations)
         part = compiled.Part(self.among, bound.areas)
-        self.state = part.bounds(bound.processes, bound.pages)
+        self.state = part.bounds(profile, bound.processes, bound.pages)
         self.rules = compiled.load(profile, self.state, bound.contents, part)
         self.levels: list[Level] = []
         self.tally = Tally()

@@ -100,6 +100,12 @@ BEHAVIOURS = (
         "between v5.10 and v6.1: handle_pte_fault() in mm/memory.c",
     ),
     Behaviour(
+        "cow_frees_swap_cache",
+        "a page that was copied by all who mapped it leaves the swap cache; before, a KSM page stays there, for ksmd to merge with",
+        ("no", "yes"),
+        "between v5.10 and v6.1: wp_page_copy() in mm/memory.c",
+    ),
+    Behaviour(
         "fault_write_result",
         "a completed copy-on-write returns VM_FAULT_WRITE",
         ("no", "yes"),

@@ -41,6 +41,7 @@ _OLDEST = dict.fromkeys(NAMES, 0) | {
     "mem_soft_dirty": 1,
 }
 _6_1 = _OLDEST | {
+    "cow_frees_swap_cache": 1,
     "break_ksm_misses_protnone": 1,
     "ksm_fork_copies_merging": 1,
     "wp_reuse": _words("wp_reuse", "exclusive"),

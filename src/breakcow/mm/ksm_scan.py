@@ -13,7 +13,7 @@ from breakcow.mm.ksm_tree import (
     unstable_tree_search,
 )
 from breakcow.mm.memory import choose
-from breakcow.mm.page_alloc import page_maybe_dma_pinned, put_page
+from breakcow.mm.page_alloc import page_maybe_dma_pinned, put_forgotten_pages, put_page
 from breakcow.mm.pgtable import is_anon_page, pte_mkdirty, set_pte
 from breakcow.mm.schema import State
 
@@ -78,6 +78,8 @@ def scan_mm(s: State, p: int) -> None:
             visit(s, p, v)
         else:
             free_rmap_item(s, p, v)
+        if not s.kernel.cow_frees_swap_cache:
+            put_forgotten_pages(s)
         v = next_address(s, p, v)
     if not mergeable:
         s.proc[p].entered = 0  # off the list, MMF_VM_MERGEABLE cleared

@@ -1,5 +1,6 @@
 """The trees of KSM, mm/ksm.c: rmap_items, stable nodes and their counters. The order inside a tree shows nowhere, so it has none here."""
 
+from breakcow.mm.page_alloc import put_forgotten_pages
 from breakcow.mm.pgtable import is_anon_page
 from breakcow.mm.schema import State
 
@@ -117,6 +118,8 @@ def remove_all_stable_nodes(s: State) -> int:
             busy = 1
         else:
             remove_node_from_stable_tree(s, n)
+    if not s.kernel.cow_frees_swap_cache:
+        put_forgotten_pages(s)
     return busy
 
 

@@ -15,7 +15,7 @@ from breakcow.mm.flags import (
 from breakcow.mm.huge_fault import fault_write, handle_pmd_fault, maybe_mkwrite, wp_can_reuse_large_folio
 from breakcow.mm.huge_memory import pmd_populate
 from breakcow.mm.huge_swap import do_swap_folio, swapped_whole
-from breakcow.mm.page_alloc import alloc_page, delete_from_swap_cache, page_count, put_page
+from breakcow.mm.page_alloc import alloc_page, delete_from_swap_cache, page_count, put_page, stays_for_ksmd
 from breakcow.mm.pgtable import is_anon_page, is_zero_pfn, ksm_might_unmap_zero_page, pte_mkdirty, set_pte
 from breakcow.mm.schema import State
 from breakcow.mm.swap import do_swap_page
@@ -156,5 +156,6 @@ def wp_page_copy(s: State, p: int, v: int, flags: int) -> int:
         maybe_mkwrite(s, p, v)
     if anon:
         s.page[old].mapcount -= 1
-        put_page(s, old)
+        if s.kernel.cow_frees_swap_cache or not stays_for_ksmd(s, old):
+            put_page(s, old)
     return 0 if flags & FAULT_FLAG_UNSHARE else fault_write(s)

@@ -128,6 +128,20 @@ def put_page(s: State, f: int) -> None:
         free_page(s, f)
 
 
+def stays_for_ksmd(s: State, f: int) -> int:
+    """A KSM page that the swap cache holds while rmap_items are in its stable node: ksmd can still merge with it."""
+    page = s.page[f]
+    return 1 if page.swap_cache and page.node and s.node[page.node - 1].sharers else 0
+
+
+def put_forgotten_pages(s: State) -> None:
+    """Let go of what is in the swap cache for ksmd alone, once it has no use for it."""
+    for f in range(1, s.page.shape[0]):
+        page = s.page[f]
+        if page.swap_cache and not page.mapcount and not page.swapped and not page.folio and not stays_for_ksmd(s, f):
+            put_page(s, f)
+
+
 def free_page(s: State, f: int) -> None:
     """free_unref_page(): the frame is free, a small one again."""
     page = s.page[f]
