@@ -9,6 +9,7 @@ from backend.programs import MERGED, REUSE, UNMERGE, flat
 from breakcow.backend.model import MOST_PATHS, Call, ModelBackend, ModelError, flag_names, lacking
 from breakcow.backend.observation import Observation, Outcome
 from breakcow.kernel import PROFILES
+from breakcow.litmus import parse, program
 from breakcow.litmus.program import Program
 from breakcow.litmus.requirements import REQUIREMENTS
 from breakcow.mm.schema import State
@@ -93,6 +94,13 @@ def test_a_search_of_ksmd_past_a_page_without_access_has_two_ends() -> None:
     program = flat("A write x 1; A write y 2; A write z 1; A madvise x y z mergeable; A mprotect y none; - ksm scan 1; - ksm scan 1")
     ends = {kernel: [path[-1].processes["A"].pages["x"].moved for path in model(kernel).paths(program)] for kernel in ("6.1", "6.12")}
     assert (sorted(ends["6.1"]), ends["6.12"]) == ([False, True], [True])
+
+
+def test_a_search_of_ksmd_past_a_page_that_was_split_away_has_two_ends() -> None:
+    steps = "A write v x y z 0\nA madvise v w x y z mergeable\n-  ksm scan 2\n"
+    (test,) = parse("litmus a/b\n    T.\n\nmemory huge v w\nmemory x y\nmemory z\n\n" + steps)
+    ends = {kernel: {path[-1].processes["A"].pages["y"].moved for path in model(kernel).paths(program(test))} for kernel in ("6.18", "7.2")}
+    assert ends == {"6.18": {False, True}, "7.2": {False, True}}
 
 
 def test_choices_of_one_step_multiply() -> None:

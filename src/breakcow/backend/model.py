@@ -20,6 +20,7 @@ from breakcow.mm import flags
 from breakcow.mm.actions import BIRTHS, VERB, VERBS
 from breakcow.mm.flags import REUSE_REFCOUNT
 from breakcow.mm.ghost import follow
+from breakcow.mm.huge_memory import SPLIT_ZERO_PAGE
 from breakcow.mm.promises import consistent_page, consistent_tree
 from breakcow.mm.schema import Bounds, State
 from breakcow.mm.step import boot, step
@@ -130,7 +131,7 @@ class ModelBackend:
 
     def _outcomes(self, state: State, program: Program, action: Action) -> list[tuple[State, Observation]]:
         """Every way the action can end from `state`, which is used up where this kernel has no choice."""
-        if self.profile.wp_reuse != REUSE_REFCOUNT and not self.profile.break_ksm_misses_protnone:  # only these choose()
+        if not self._chooses(program):
             return [(state, self._observe(state, program, action))]
         done, pending = [], [0]
         while pending:
@@ -141,6 +142,12 @@ class ModelBackend:
             known = choices.bit_length()
             pending += [choices | 1 << bit for bit in range(known, after.step.drawn)]
         return done
+
+    def _chooses(self, program: Program) -> bool:
+        """Whether a rule of this kernel may call choose()."""
+        if program.huge and self.profile.split_folio == SPLIT_ZERO_PAGE:
+            return True
+        return self.profile.wp_reuse == REUSE_REFCOUNT or bool(self.profile.break_ksm_misses_protnone)
 
     def _observe(self, state: State, program: Program, action: Action, choices: int = 0) -> Observation:
         before: Frames = frames(state)
