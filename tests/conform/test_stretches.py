@@ -31,7 +31,7 @@ def test_shards_that_come_one_by_one_are_the_run() -> None:
 def test_a_shard_that_is_missing_is_not_made_up() -> None:
     each = shards(range(300_000, 300_100), 4)
     assert joined(each[:3]) == ((300_000, 300_096, 4), (300_001, 300_097, 4), (300_002, 300_098, 4))
-    assert said(joined(each[:2])) == "300000 to 300096, every 4th, 300001 to 300097, every 4th"
+    assert said(joined(each[:2])) == "300000 to 300097 (2 of every 4)"
 
 
 def test_two_runs_of_as_many_shards_stay_two() -> None:
@@ -42,6 +42,7 @@ def test_runs_that_follow_each_other_are_one() -> None:
     assert joined(((100, 199, 1), (0, 99, 1), (201, 210, 1))) == ((0, 199, 1), (201, 210, 1))
     assert joined(((0, 8, 4), (12, 20, 4))) == ((0, 20, 4),)
     assert said(((0, 199, 1), (201, 201, 1))) == "0 to 199, 201 to 201"
+    assert said(((0, 96, 4), (2, 98, 4), (3, 99, 4))) == "0 to 96 (1 of every 4), 2 to 99 (2 of every 4)"
 
 
 def test_seeds_that_are_there_twice() -> None:

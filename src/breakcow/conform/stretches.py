@@ -33,8 +33,20 @@ def joined(stretches: Iterable[Stretch]) -> tuple[Stretch, ...]:
 
 
 def said(stretches: Iterable[Stretch]) -> str:
-    """In words."""
-    return ", ".join(f"{first} to {last}" + (f", every {_ordinal(step)}" if step > 1 else "") for first, last, step in stretches)
+    """In words; of shards that follow each other, how many there are."""
+    rows: list[list[Stretch]] = []
+    for one in stretches:
+        row = rows[-1] if rows else []
+        if row and one[2] == row[0][2] > 1 and one[0] == row[-1][0] + 1:
+            row.append(one)
+        else:
+            rows.append([one])
+    return ", ".join(_row(row) for row in rows)
+
+
+def _row(row: Sequence[Stretch]) -> str:
+    step = row[0][2]
+    return f"{row[0][0]} to {max(last for _, last, _ in row)}" + (f" ({len(row)} of every {step})" if step > 1 else "")
 
 
 def _seeds(one: Stretch) -> range:
@@ -61,8 +73,3 @@ def _in_a_row(stretches: Sequence[Stretch]) -> tuple[Stretch, ...]:
         else:
             row[before] = (row[before][0], last, step)
     return tuple(row)
-
-
-def _ordinal(number: int) -> str:
-    suffix = "th" if 10 < number % 100 < 14 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{suffix}"
