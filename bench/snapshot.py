@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -267,24 +267,29 @@ for line in sys.stdin:
 """
 
 
+def frozen(mib: int, rounds: int, directory: Path) -> Iterator[tuple[np.ndarray, int]]:
+    """Fresh memory of which a snapshot has just begun, and the process that copies it; as often as asked."""
+    for _ in range(rounds):
+        cells = memory(mib, False)
+        snapshot = breakcow.snapshot(cells, to=directory / "image")
+        copier = snapshot._frozen.copier
+        assert copier
+        yield cells, copier.process.pid
+        snapshot.cancel()
+
+
 def killed(mib: int, rounds: int, directory: Path) -> None:
     """From SIGKILL to the process that copies, which is stopped right after the freeze, to the end of a store that waits for it."""
     times = []
     with subprocess.Popen([sys.executable, "-S", "-c", KILLER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as killer:
         assert killer.stdin and killer.stdout
-        for _ in range(rounds):
-            cells = memory(mib, False)
-            snapshot = breakcow.snapshot(cells, to=directory / "image")
-            copier = snapshot._frozen.copier
-            assert copier
-            os.kill(copier.process.pid, signal.SIGSTOP)
-            killer.stdin.write(f"{copier.process.pid} 0.02\n")  # the writer sleeps in its fault by then
+        for cells, copier in frozen(mib, rounds, directory):
+            os.kill(copier, signal.SIGSTOP)
+            killer.stdin.write(f"{copier} 0.02\n")  # the writer sleeps in its fault by then
             killer.stdin.flush()
             cells[-1] = 1
             end = time.monotonic_ns()
             times.append((end - int(killer.stdout.readline())) / 1e6)
-            snapshot.cancel()
-            del cells
     print(f"\nThe process that copies killed, {mib} MiB still protected, {rounds} times: the next store landed after {spread(times)}")
 
 
@@ -294,18 +299,12 @@ def killed_anywhere(mib: int, rounds: int, directory: Path) -> None:
     order = random.Random(1)
     with subprocess.Popen([sys.executable, "-S", "-c", KILLER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as killer:
         assert killer.stdin and killer.stdout
-        for _ in range(rounds):
-            cells = memory(mib, False)
-            snapshot = breakcow.snapshot(cells, to=directory / "image")
-            copier = snapshot._frozen.copier
-            assert copier
-            killer.stdin.write(f"{copier.process.pid} {order.random() * 0.2}\n")
+        for cells, copier in frozen(mib, rounds, directory):
+            killer.stdin.write(f"{copier} {order.random() * 0.2}\n")
             killer.stdin.flush()
             waits = waits_until(killer.stdout, cells, order)
             kill = int(killer.stdout.readline())
             times.append(max((end - max(start, kill) for start, end in waits if end > kill), default=0) / 1e6)
-            snapshot.cancel()
-            del cells
     print(f"\nKilled at random moments of copying {mib} MiB, {rounds} times: the longest wait of a store after that took {spread(times)}")
 
 

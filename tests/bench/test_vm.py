@@ -15,6 +15,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.long
 def test_6_1_comes_to_figures_but_where_it_lacks_the_interface(tmp_path: Path) -> None:
     words = ["--on", "vm:6.1", "--mib", "4", "--repeats", "1", "--warmup", "1", "--json", str(tmp_path / "a.json")]
     done = subprocess.run([sys.executable, "-m", "breakcow", "bench", *words], capture_output=True, text=True, check=False)

@@ -52,6 +52,7 @@ def test_on_6_1_break_ksm_runs_into_the_userfaultfd_and_swallows_its_sigbus(caps
 
 
 @pytest.mark.vm
+@pytest.mark.long
 def test_on_6_12_break_ksm_unshares_and_no_userfaultfd_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
     found = traced("6.12", capsys)
     assert found["model"] == "6.12"
@@ -81,6 +82,7 @@ def test_one_guest_is_traced_twice_with_equal_results_so_no_probe_was_left() -> 
 
 
 @pytest.mark.vm
+@pytest.mark.long
 def test_a_run_puts_the_path_of_what_went_wrong_into_the_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if "6.1" not in {kernel.series for kernel in cached()}:
         pytest.skip("needs breakcow kernels fetch 6.1")

@@ -56,6 +56,7 @@ def test_the_bug_of_the_review_is_known_on_6_1_and_gone_on_6_12() -> None:
     assert "  ok 1 ksm/unmerge-uffd-wp\nok 2 vm:6.12\n" in out
 
 
+@pytest.mark.long
 def test_a_guest_that_dies_costs_one_test_and_a_fresh_one_goes_on(file: Path) -> None:
     with start("run", str(file), "--on", "vm:6.12") as process:
         assert process.stdout

@@ -24,7 +24,10 @@ FORKS = ("write", "read", "fork", "mprotect")
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize(
     ("kernel", "bound"),
-    [("6.1", Bound(depth=5, operations=UFFD)), ("5.10", Bound(depth=3, operations=FORKS))],  # 5.10 chooses
+    [
+        ("6.1", Bound(depth=5, operations=UFFD)),
+        pytest.param("5.10", Bound(depth=3, operations=FORKS), marks=pytest.mark.long),
+    ],  # 5.10 chooses
 )
 def test_the_graph_is_what_the_search_counts(kernel: str, bound: Bound, symmetric: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("breakcow.explore.graph.MOST", 2000)

@@ -94,7 +94,10 @@ GALLERY = [  # the bug, the kernel that has it, one that does not, the operation
 ]
 
 
-@pytest.mark.parametrize(("bug", "kernel", "mended", "operations", "promise", "last", "steps"), GALLERY, ids=[row[0] for row in GALLERY])
+@pytest.mark.parametrize(
+    ("bug", "kernel", "mended", "operations", "promise", "last", "steps"),
+    [pytest.param(*row, id=row[0], marks=pytest.mark.long if row[1] == "5.10" else ()) for row in GALLERY],  # one more kernel to compile
+)
 def test_the_gallery_comes_out(
     bug: str, kernel: str, mended: str, operations: tuple[str, ...], promise: str, last: str, steps: int
 ) -> None:
@@ -104,6 +107,7 @@ def test_the_gallery_comes_out(
     assert (promise, last) not in programs(search(PROFILES[mended], wanted, steps, picked))
 
 
+@pytest.mark.long
 def test_a_child_reads_what_its_parent_stored_later() -> None:
     """G26, CVE-2020-29374: base pages before 5.8."""
     operations = ("write", "fork", "vmsplice", "munmap")

@@ -117,8 +117,12 @@ def test_a_state_in_which_a_constant_has_another_value_is_refused() -> None:
     ("operations", "depth"),
     [
         (USERFAULTFD, 5),
-        ((*ALWAYS, *KINDS["ksm"], *KINDS["fork"], *KINDS["threads"], "mprotect"), 4),
-        ((*ALWAYS, *KINDS["pins"], *KINDS["pipes"], *KINDS["mappings"], *KINDS["fork"], "clear_refs", "pageout"), 4),
+        pytest.param((*ALWAYS, *KINDS["ksm"], *KINDS["fork"], *KINDS["threads"], "mprotect"), 4, marks=pytest.mark.long),
+        pytest.param(
+            (*ALWAYS, *KINDS["pins"], *KINDS["pipes"], *KINDS["mappings"], *KINDS["fork"], "clear_refs", "pageout"),
+            4,
+            marks=pytest.mark.long,
+        ),
     ],
 )
 def test_it_is_the_same_search(operations: tuple[str, ...], depth: int) -> None:

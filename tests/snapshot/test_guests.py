@@ -13,7 +13,7 @@ TOOL = Path(__file__).parents[2] / "tools" / "snapshots.py"
 
 @pytest.mark.vm
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("series", "exact"), [("6.1", False), ("6.12", True)])
+@pytest.mark.parametrize(("series", "exact"), [("6.1", False), pytest.param("6.12", True, marks=pytest.mark.long)])
 def test_a_guest_is_exact_or_refused(series: str, exact: bool) -> None:
     if series not in {kernel.series for kernel in kernels.cached()}:
         pytest.skip(f"needs breakcow kernels fetch {series}")

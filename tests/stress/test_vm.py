@@ -18,6 +18,7 @@ def stress(*words: str) -> tuple[int, dict[str, Any]]:
     return done.returncode, json.loads(done.stdout)
 
 
+@pytest.mark.long
 def test_6_1_leaves_protected_pages_merged_and_that_is_known() -> None:
     code, run = stress("--on", "vm:6.1", "--operations", "6000", "--seed", "3")
     assert (code, run["verdict"], run["console"]) == (0, "known", "")

@@ -33,6 +33,7 @@ def fix(target: Path) -> Path:
     return target
 
 
+@pytest.mark.long
 def test_the_fix_of_the_review_keeps_the_promise(boot: Boot, tmp_path: Path) -> None:
     if not os.environ.get("BREAKCOW_BUILD") and not any(kernel.name == NAME for kernel in kernels.cached()):
         pytest.skip("builds a kernel, which takes minutes: set BREAKCOW_BUILD=1")
