@@ -9,7 +9,8 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,10 @@ on_host = pytest.mark.skipif(bool(lacking()) or os.geteuid() != 0 or not KSM.exi
 def start(*words: str) -> Iterator["subprocess.Popen[str]"]:
     command = [sys.executable, "-m", "breakcow", "stress", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        yield process
+        try:
+            yield process
+        finally:
+            process.kill()  # where the test ended before the run
 
 
 def result(*words: str) -> tuple[int, dict[str, Any]]:
@@ -77,14 +81,16 @@ def areas(pid: int) -> list[tuple[int, int]]:
     return [(start, end) for start, end in spans]
 
 
-def until_the_end(process: "subprocess.Popen[str]", interfere: Any) -> tuple[int, str]:
-    """Interfere with the processes of a run until it is over: its exit status, and what it printed."""
-    while process.poll() is None:
-        for pid in children(process.pid):
-            with suppress(OSError):
-                interfere(pid)
-    assert process.stdout
-    return process.returncode, process.stdout.read()
+def until_the_end(process: "subprocess.Popen[str]", interfere: Callable[[int], None], least: int = 0) -> tuple[int, str]:
+    """Interfere with the processes of a run, while it has at least so many, until it is over: its exit status, and what it printed."""
+    with ThreadPoolExecutor(1) as pool:
+        told = pool.submit(process.communicate)  # all the time: a run that fills a pipe which nobody reads would never be over
+        while not told.done():
+            living = [pid for pid in children(process.pid) if areas(pid)]
+            for pid in living if len(living) >= least else ():
+                with suppress(OSError):
+                    interfere(pid)
+    return process.returncode, told.result()[0]
 
 
 @on_host
@@ -156,13 +162,8 @@ def test_an_event_of_a_stranger_is_an_event_without_a_write() -> None:
 @on_host
 def test_a_process_that_is_killed_by_a_fault_is_broken() -> None:
     with start("--seconds", "4", "--seed", "1") as process:
-        while process.poll() is None:
-            living = [pid for pid in children(process.pid) if areas(pid)]
-            if len(living) >= 4:  # else it may be one that finds out what the kernel can do
-                with suppress(ProcessLookupError):  # it lived a moment ago
-                    os.kill(living[0], signal.SIGSEGV)
-        out, _ = process.communicate()
-    assert process.returncode == 1
+        code, out = until_the_end(process, lambda pid: os.kill(pid, signal.SIGSEGV), least=4)  # fewer may find out what the kernel can do
+    assert code == 1
     assert "killed by SIGSEGV" in out
 
 
