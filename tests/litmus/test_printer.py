@@ -12,7 +12,7 @@ from breakcow.mm.actions import VERBS, Verb
 from .generated import valid_tests
 
 
-@settings(max_examples=200, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=600, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 @given(valid_tests())
 def test_a_printed_test_reads_back_as_itself(test: Test) -> None:
     text = to_text(test)

@@ -98,6 +98,13 @@ def test_the_copier_killed_before_it_froze_anything(tmp_path: Path) -> None:
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a", "b"]
 
 
+def on_a_disk_of(size: str, code: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Run a program whose argument is a file system of this size, mounted at `folder` for it alone."""
+    script = 'mount -t tmpfs -o "size=$4" none "$3" && exec "$1" -c "$2" "$3"'
+    command = ["unshare", "--mount", "sh", "-c", script, "sh", sys.executable, textwrap.dedent(code), str(folder), size]
+    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+
+
 FULL_DISK = """
     import sys, breakcow
     import numpy as np
@@ -117,9 +124,7 @@ FULL_DISK = """
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small file system is mounted by root alone")
 def test_a_disk_that_is_full(tmp_path: Path) -> None:
-    script = 'mount -t tmpfs -o size=4m none "$3" && exec "$1" -c "$2" "$3"'
-    command = ["unshare", "--mount", "sh", "-c", script, "sh", sys.executable, textwrap.dedent(FULL_DISK), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    done = on_a_disk_of("4m", FULL_DISK, tmp_path)
     assert done.stdout.splitlines() == ["the image cannot be written: No space left on device", "['y']"], done.stderr
 
 
@@ -164,9 +169,7 @@ FULL_SERIES = """
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a small file system is mounted by root alone")
 def test_a_disk_that_is_full_in_the_middle_of_a_series(tmp_path: Path) -> None:
-    script = 'mount -t tmpfs -o size=15m none "$3" && exec "$1" -c "$2" "$3"'
-    command = ["unshare", "--mount", "sh", "-c", script, "sh", sys.executable, textwrap.dedent(FULL_SERIES), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    done = on_a_disk_of("15m", FULL_SERIES, tmp_path)
     assert done.stdout.splitlines() == ["the image cannot be written: No space left on device", "3 True ['x']"], done.stderr
 
 
