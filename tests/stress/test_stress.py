@@ -19,7 +19,8 @@ import pytest
 
 from breakcow.agent import abi, uffd
 from breakcow.agent.controller import Controller
-from breakcow.agent.settings import LOCK_DIRECTORY
+from breakcow.agent.settings import LOCK_DIRECTORY, Settings
+from breakcow.agent.stress import Options, Stress
 from breakcow.agent.stress_slots import CAUSES
 from breakcow.backend.host import lacking
 from breakcow.stress.known import KNOWN, excuse
@@ -181,6 +182,28 @@ def test_ctrl_c_leaves_nothing_and_tells_what_was_done() -> None:
     assert "Traceback" not in err
     assert not [pid for pid in left if lives(pid)]
     assert settings() == before
+
+
+@on_host
+def test_a_fork_that_returns_late_brings_nobody_back_to_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(number: int, *arguments: int) -> int:
+        result = syscall(number, *arguments)
+        if number == abi.CLONE and result:
+            time.sleep(0.3)  # the child's life, and the run, may be over meanwhile
+        return result
+
+    syscall = abi.syscall
+    said: list[Any] = []
+    monkeypatch.setattr(abi, "syscall", late)
+    held = Settings(print, lambda: True)
+    try:
+        run = Stress(Options(0, 1500, 1, 8), said.append)
+        run.run()
+        run.close()
+    finally:
+        held.restore()
+    assert said[-1]["summary"]["processes"] == 0
+    assert said[-1]["summary"]["forks"]
 
 
 def test_every_cause_has_its_fix_or_its_report() -> None:

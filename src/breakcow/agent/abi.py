@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import mmap
 import os
 
 PAGE = 4096
@@ -19,7 +20,7 @@ MREMAP_MAYMOVE, MREMAP_FIXED = 1, 2
 MADV_DONTNEED, MADV_MERGEABLE, MADV_UNMERGEABLE, MADV_COLD = 4, 12, 13, 20
 MADV_DONTFORK, MADV_DOFORK, MADV_HUGEPAGE = 10, 11, 14
 MADV_PAGEOUT, MADV_POPULATE_READ, MADV_POPULATE_WRITE = 21, 22, 23
-CLONE_PARENT, SIGCHLD = 0x8000, 17
+CLONE_PARENT, CLONE_PARENT_SETTID, SIGCHLD = 0x8000, 0x100000, 17
 PR_SET_PDEATHSIG, PR_SET_THP_DISABLE, PR_SET_NAME, PR_SET_MEMORY_MERGE = 1, 41, 15, 67
 SA_SIGINFO, SA_RESTORER = 4, 0x04000000
 
@@ -36,7 +37,7 @@ def syscall(number: int, *arguments: int) -> int:
     return result
 
 
-def address_of(buffer: bytearray) -> int:
+def address_of(buffer: bytearray | mmap.mmap) -> int:
     """Where the bytes of a buffer lie."""
     return ctypes.addressof(ctypes.c_char.from_buffer(buffer))
 

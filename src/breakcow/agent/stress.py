@@ -289,11 +289,7 @@ class Stress:
 
     def _bury(self, pid: int, status: int) -> None:
         """A process has ended: its slot is free."""
-        slot = next((slot for slot in range(self.slots.number) if self.slots.get(slot, PID) == pid), None)
-        if slot is None and self.slots.view[STOP]:
-            return  # killed before it had begun
-        if slot is None:
-            raise StressError(f"process {pid} died before it had begun, with status {status}")
+        slot = next(slot for slot in range(self.slots.number) if self.slots.get(slot, PID) == pid)
         if os.WIFSIGNALED(status) and os.WTERMSIG(status) != signal.SIGKILL:
             name = signal.Signals(os.WTERMSIG(status)).name
             self._promise(slot, self.slots.get(slot, LOW), "isolation", "a process that lives", f"killed by {name}")

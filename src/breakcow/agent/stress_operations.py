@@ -296,7 +296,8 @@ def fork(worker: "Worker", _: Area) -> "Worker | None":
     worker.slots.set(worker.slot, CHILD, slot)
     told = worker.slots.get(worker.slot, TOLD) + len({area.opener for area in worker.areas if area.armed == "fork"})
     try:
-        pid = abi.syscall(abi.CLONE, abi.CLONE_PARENT | abi.SIGCHLD, 0, 0, 0, 0)
+        flags = abi.CLONE_PARENT | abi.CLONE_PARENT_SETTID | abi.SIGCHLD  # its slot says who it is before it can run, and be buried
+        pid = abi.syscall(abi.CLONE, flags, 0, worker.slots.address(slot, PID), 0, 0)
     except OSError as error:
         worker.slots.free(slot)
         if error.errno in (errno.EAGAIN, errno.ENOMEM):
@@ -304,7 +305,6 @@ def fork(worker: "Worker", _: Area) -> "Worker | None":
         raise
     if pid == 0:
         return worker.born(slot)
-    worker.slots.set(slot, PID, pid)
     worker.slots.count(worker.slot, "forks")
     while worker.slots.get(worker.slot, TOLD) != told:  # the supervisor has read the last event, but may still ask whose child it tells of
         os.sched_yield()

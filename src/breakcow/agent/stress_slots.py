@@ -8,6 +8,7 @@ import mmap
 import os
 import struct
 
+from . import abi
 from .abi import PAGE
 
 COUNTED = (
@@ -75,6 +76,10 @@ class Slots:
     def set(self, slot: int, field: int, value: int) -> None:
         """Write it."""
         self.view[2 + slot * FIELDS + field] = value
+
+    def address(self, slot: int, field: int) -> int:
+        """Where a number lies."""
+        return abi.address_of(self._numbers) + 8 * (2 + slot * FIELDS + field)
 
     def count(self, slot: int, name: str, by: int = 1) -> None:
         """Something happened: a name of COUNTED or CAUSES."""
