@@ -2,13 +2,15 @@
 
 import json
 import os
+import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from breakcow import litmus
 from breakcow.agent.controller import Controller
-from breakcow.agent.process import Nursery
+from breakcow.agent.process import Nursery, Process
 from breakcow.agent.program import Program
 from breakcow.litmus.requirements import REQUIREMENTS
 
@@ -85,3 +87,21 @@ def test_a_flattened_litmus_test_is_a_program_of_the_agent() -> None:
         ("mergeable", 2, 1, 0),
         ("ksm_set", 0, 0, 2010),
     ]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_a_child_that_does_not_answer_at_its_birth_is_gone_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    born: list[int] = []
+
+    def stopped(process: Process) -> None:
+        if process.name == "B":
+            born.append(process.pid)
+            process.socket.settimeout(0.2)
+            os.kill(process.pid, signal.SIGSTOP)
+        prepare(process)
+
+    prepare = Process.prepare
+    monkeypatch.setattr(Process, "prepare", stopped)
+    fork = {**ONE_WRITE, "processes": ["A", "B"], "actions": [["A", "fork", 0, 0, 1]]}
+    assert answers({"run": fork})[-1] == {"error": "the run failed: timed out"}
+    assert not Path(f"/proc/{born[0]}").exists()

@@ -155,7 +155,8 @@ def test_a_step_that_hangs_is_an_outcome_and_its_processes_are_gone(host: HostBa
     short = flat("A write x 1\nA fork B\nA write x 2\n")
     steps = (*short.actions[:2], *short.actions[2:] * 2000)  # more answers than a pipe holds: it is not done before they are read
     host._send({"run": replace(short, actions=steps).wire(), "step_seconds": 0.3})
-    host._receive()
+    for _ in short.actions[:2]:
+        host._receive()  # once the fork is told, its child has been asked what it is asked at its birth
     processes = descendants(agent)
     for process in processes[1:]:  # the first is the one that all are forked from
         os.kill(process, signal.SIGSTOP)

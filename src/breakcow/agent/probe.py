@@ -22,6 +22,7 @@ class Bench:
     def __init__(self) -> None:
         self.nursery = Nursery()
         self.process = self.nursery.birth([FIRST_AREA], [abi.PAGE])
+        self.process.prepare()
         flags = abi.MAP_PRIVATE | abi.MAP_ANONYMOUS | abi.MAP_FIXED_NOREPLACE
         self.call(abi.MMAP, FIRST_AREA, abi.PAGE, abi.PROT_RW, flags, -1, 0)
         self.store()

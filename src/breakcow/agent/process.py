@@ -237,12 +237,10 @@ class Nursery:
         return result
 
     def birth(self, addresses: Sequence[int], sizes: Sequence[int]) -> Process:
-        """Process A, with nothing mapped yet."""
+        """Process A, with nothing mapped yet, and to be prepared."""
         flags = abi.CLONE_PARENT | abi.SIGCHLD
         pid = self.ask(abi.CLONE, flags, 0, 0, 0, 0, stub.SOCKET + 1)
-        process = Process("A", pid, self.sockets[1], addresses, sizes, set())
-        process.prepare()
-        return process
+        return Process("A", pid, self.sockets[1], addresses, sizes, set())
 
     def close(self) -> None:
         """The nursery is gone when this returns."""

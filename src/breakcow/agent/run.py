@@ -85,16 +85,17 @@ class Run:
     def adopt(self, parent: Process, index: int, pid: int) -> None:
         """The child that a fork of `parent` made."""
         child = Process(NAMES[index], pid, self.nursery.sockets[1 + index], parent.addresses, parent.sizes, parent.mapped)
+        self.processes[child.name] = child  # first: whatever goes wrong from here on, it is buried with the others
         child.read_mappings()
         child.uffd, parent.forked_uffd = parent.forked_uffd, -1
         child.prepare()
-        self.processes[child.name] = child
 
     def _birth(self) -> None:
         """Process A with the program's mappings."""
         addresses = self.program.addresses()
         process = self.nursery.birth(addresses, self.program.sizes())
         self.processes["A"] = process
+        process.prepare()
         for start, length in self.program.spans():
             process.map(start, length)
         process.mapped = set(range(len(addresses)))
