@@ -10,7 +10,7 @@ from breakcow.backend.observation import Event, Observation, Outcome, PageSeen, 
 
 PAGE = PageSeen("page", 0, False, 7, 1, False, False, True, True, True, True)
 SEEN = Observation(
-    Outcome("ok", 7),
+    Outcome("ok", 7, faults=0),
     {"A": ProcessSeen("running", {"x": PAGE, "y": PageSeen("none", uffd_wp=False)}, {"x": 7}, {"x": 7}, 2)},
     {"B": Outcome("ok")},
     (Event("wp", "A", "x"),),
@@ -39,6 +39,7 @@ def test_the_same_does_not_differ() -> None:
     [
         (bent(outcome=Outcome("EIO", 7)), Difference(3, "", "", "outcome", "ok", "EIO")),
         (bent(outcome=Outcome("ok", 8)), Difference(3, "", "", "value", "7", "8")),
+        (bent(outcome=Outcome("ok", 7, faults=1)), Difference(3, "", "", "faults", "0", "1")),
         (bent(resumed={}), Difference(3, "B", "", "resumed", "ok", "none")),
         (bent(resumed={"B": Outcome("SIGBUS")}), Difference(3, "B", "", "resumed", "ok", "SIGBUS")),
         (bent(resumed=SEEN.resumed | {"C": Outcome("ok")}), Difference(3, "C", "", "resumed", "none", "ok")),

@@ -85,6 +85,26 @@ def test_dontneed_leaves_a_hole(host: HostBackend) -> None:
     assert [page(each, "x").state for each in seen] == ["page", "none", "zero"]
 
 
+def test_a_store_faults_where_the_entry_is_not_writable(host: HostBackend) -> None:
+    body = """A write x 3
+    A write x 4
+    A read y
+    A write y 5
+    A fork B
+    A write x 6
+    B write x 7
+    A write x 8
+    B write x 9"""
+    assert [each.outcome.faults for each in host.run(flat(body))] == [1, 0, None, 1, None, 1, 1, 0, 0]
+
+
+@pytest.mark.needs("io-uring")
+def test_faults_of_the_pages_that_requests_lie_in_are_not_counted(host: HostBackend) -> None:
+    """After a fork all pages of both fault at a store but those that were pinned, and the child's copies of these."""
+    *_, parent, child = host.run(flat("A write x 3\nA pin x\nA fork B\nA write x 4\nB write x 5"))
+    assert (parent.outcome, child.outcome) == (Outcome("ok", faults=0), Outcome("ok", faults=0))
+
+
 @pytest.mark.needs("populate")
 def test_populate(host: HostBackend) -> None:
     seen = host.run(flat("A madvise x y populate_read\nA madvise x y populate_write"))
@@ -132,7 +152,7 @@ def test_a_store_to_a_protected_page_waits_for_its_release(host: HostBackend) ->
     assert blocked.outcome == Outcome("blocked")
     assert blocked.events == (Event("wp", "A", "x"),)
     assert (blocked.processes["A"].state, page(blocked, "x").content) == ("blocked", 3)
-    assert released.resumed == {"A": Outcome("ok")}
+    assert released.resumed == {"A": Outcome("ok", faults=1)}
     assert (released.processes["A"].state, page(released, "x").content) == ("running", 7)
 
 
@@ -150,7 +170,7 @@ def test_releasing_another_page_wakes_nobody(host: HostBackend) -> None:
     A uffd close"""
     seen = host.run(flat(body))
     assert [each.processes["A"].state for each in seen[5:]] == ["blocked"] * 4 + ["running"]
-    assert seen[-1].resumed == {"A": Outcome("ok")}
+    assert seen[-1].resumed == {"A": Outcome("ok", faults=1)}
     assert page(seen[-1], "x").content == 7
 
 
@@ -177,7 +197,7 @@ def test_event_fork_arms_the_child(host: HostBackend) -> None:
     *_, forked, blocked, released = host.run(flat(body))
     assert [event.kind for event in forked.events] == ["fork"]
     assert blocked.events == (Event("wp", "B", "x"),)
-    assert released.resumed == {"B": Outcome("ok")}
+    assert released.resumed == {"B": Outcome("ok", faults=1)}
     assert (page(released, "x").content, page(released, "x", "B").content) == (3, 4)
 
 

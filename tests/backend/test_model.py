@@ -54,7 +54,7 @@ def test_one_observation_for_each_action() -> None:
     program = flat(UNMERGE)
     seen = model("6.12").run(program)
     assert len(seen) == len(program.actions)
-    assert all(observation.outcome == Outcome("ok") for observation in seen)
+    assert all(observation.outcome.result == "ok" for observation in seen)
 
 
 def test_the_bug_and_its_fix() -> None:

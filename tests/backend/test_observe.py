@@ -76,6 +76,13 @@ def test_values_belong_to_loads() -> None:
     assert seen("A mprotect x none; A read x").outcome == Outcome("SIGSEGV")
 
 
+def test_faults_belong_to_stores() -> None:
+    assert seen("A write x 7").outcome == Outcome("ok", faults=1)
+    assert seen("A write x 7; A write x 8").outcome == Outcome("ok", faults=0)
+    assert seen("A copy_to_user x 7").outcome == seen("A process_vm_writev x 7").outcome == Outcome("ok")
+    assert seen("A mprotect x r; A write x 7").outcome == Outcome("SIGSEGV")
+
+
 def test_pins_and_pipes_show_what_they_hold() -> None:
     process = seen("A write x 7; A pin x; A vmsplice x; A madvise x dontneed; A write x 8").processes["A"]
     assert (process.pinned, process.spliced) == ({"x": 7}, {"x": 7})

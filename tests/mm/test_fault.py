@@ -55,6 +55,26 @@ def test_the_processor_sets_dirty_alone() -> None:
     assert (machine.pte().dirty, machine.pte().soft_dirty) == (1, 0)
 
 
+@pytest.mark.parametrize(
+    ("before", "faults"),
+    [
+        ((), 1),
+        (("read",), 1),
+        (("write",), 0),
+        (("write", "fork"), 1),
+        (("write", "process_vm_readv"), 0),
+        (("write", "fork", "process_vm_readv"), 1),
+        (("write", "pageout"), 1),
+    ],
+)
+def test_a_store_faults_once_unless_the_entry_is_writable(before: tuple[str, ...], faults: int) -> None:
+    machine = Machine()
+    for verb in before:
+        machine.do(verb, c={"write": 3, "fork": 1}.get(verb, 0))
+    assert machine.do("write", c=4) == OK
+    assert machine.s.step.faults == faults
+
+
 def test_a_store_to_a_protected_page_waits() -> None:
     machine = Machine()
     machine.do("write", c=7)

@@ -44,6 +44,18 @@ def test_a_store_after_a_load_copies_only_where_the_swap_cache_counts(kernel: st
     assert (m.pte().frame != frame) is moved
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_store_that_has_to_copy_what_it_brings_back_is_one_fault(kernel: str) -> None:
+    m = Machine(kernel)
+    m.do("write", c=3)
+    m.do("vmsplice")
+    assert m.do("pageout") == 0
+    assert m.pte().swap
+    m.do("fork", c=1)
+    assert m.do("write", c=4) == 0
+    assert (m.s.step.faults, m.content(), m.pte().write) == (1, 4, 1)
+
+
 def test_a_hole_the_zero_page_and_what_is_mapped_twice_stay() -> None:
     m = Machine()
     m.do("read", 1)

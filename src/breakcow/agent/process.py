@@ -52,6 +52,7 @@ class Process:
         self.pipes: dict[int, Spliced] = {}
         self.pidfd = os.pidfd_open(pid)
         self.files = self._opened()
+        self.stat = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
         try:
             self.merging = os.open(f"/proc/{pid}/ksm_merging_pages", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
@@ -108,6 +109,16 @@ class Process:
         """A copy, here, of a file descriptor of the process (pidfd_getfd). It is close-on-exec."""
         return abi.syscall(abi.PIDFD_GETFD, self.pidfd, fd, 0)
 
+    def faults(self) -> int:
+        """How many page faults of it were resolved, minor and major ones (mm_account_fault(), mm/memory.c)."""
+        fields = self._status()
+        return int(fields[7]) + int(fields[9])
+
+    def _status(self) -> list[bytes]:
+        """The fields of /proc/PID/stat (fs/proc/array.c: do_task_stat()) behind the name: the state first, which proc(5) counts as the
+        third."""
+        return os.pread(self.stat, 512, 0).rpartition(b")")[2].split()
+
     def read_mappings(self) -> None:
         """Bring `mapped` up to date, from /proc/PID/maps."""
         with open(f"/proc/{self.pid}/maps", "rb") as file:
@@ -161,9 +172,8 @@ class Process:
 
         A wake-up makes it runnable before the ioctl that woke it returns. If it has already run, it has answered or raised an event.
         """
-        with open(f"/proc/{self.pid}/stat", "rb") as file:
-            if file.read().rpartition(b")")[2].split()[0] not in (b"S", b"D"):
-                return False
+        if self._status()[0] not in (b"S", b"D"):
+            return False
         poll = select.poll()
         for fd in (self.socket.fileno(), self.pidfd, *([self.uffd] if self.uffd >= 0 else [])):
             poll.register(fd, select.POLLIN)
@@ -179,11 +189,12 @@ class Process:
         held: list[Held] = [*self.pins.values(), *self.pipes.values()]
         for each in held:
             each.close()
-        for fd in (self.pidfd, *self.files, self.merging, self.forked_uffd):
+        for fd in (self.pidfd, self.stat, *self.files, self.merging, self.forked_uffd):
             if fd >= 0:
                 os.close(fd)
         self.state, self.steps, self.blocked = state, None, False
-        self.pins, self.pipes, self.files, self.pidfd, self.merging, self.forked_uffd = {}, {}, [], -1, -1, -1
+        self.pins, self.pipes, self.files = {}, {}, []
+        self.pidfd, self.stat, self.merging, self.forked_uffd = -1, -1, -1, -1
         return status
 
     def bury(self) -> None:

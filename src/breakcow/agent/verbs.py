@@ -44,10 +44,13 @@ def result(number: int) -> Outcome:
 
 
 def write(run: "Run", process: Process, action: Action) -> Steps:
-    """Store to every byte of the page."""
-    arguments = (process.addresses[action.page], stub.BUFFER, abi.PAGE)
-    number, _ = yield stub.request(stub.COPY, arguments, run.contents.page(action.argument))
-    return result(number)
+    """Store to every byte of the page, and count the page faults of that: none if the entry was writable. A request brings the content
+    first, as the pages that requests lie in fault too, after a fork or clear_refs."""
+    yield stub.request(stub.COPY, (0, 0, 0), run.contents.page(action.argument))
+    before = process.faults()
+    number, _ = yield stub.request(stub.COPY, (process.addresses[action.page], stub.BUFFER, abi.PAGE))
+    outcome = result(number)
+    return {**outcome, "faults": process.faults() - before} if outcome["result"] == "ok" else outcome
 
 
 def read(run: "Run", process: Process, action: Action) -> Steps:

@@ -49,6 +49,8 @@ def _compare_outcomes(found: Found, process: str, field: str, a: Outcome | None,
         found.append((process, "", "value", a.value, b.value))
     elif a.pages is not None and b.pages is not None and a.pages != b.pages:
         found.append((process, "", "reported", " ".join(a.pages), " ".join(b.pages)))
+    elif a.faults is not None and b.faults is not None and a.faults != b.faults:
+        found.append((process, "", "faults", a.faults, b.faults))
 
 
 def _compare_processes(found: Found, name: str, a: ProcessSeen | None, b: ProcessSeen | None) -> None:

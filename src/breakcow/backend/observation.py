@@ -17,7 +17,7 @@ class PageSeen(msgspec.Struct, frozen=True, omit_defaults=True):
     mapcount: how many page table entries map the frame (/proc/kpagecount); None unless page.
     ksm, uffd_wp, soft_dirty: KPF_KSM, pagemap bit 57, pagemap bit 55.
     huge: a PMD maps the page, with the rest of its huge page; None where the memory is none that huge pages are for.
-    writable, dirty, exclusive: only the specification shows these.
+    writable, dirty, exclusive: only the specification shows these; of a kernel, the faults of the next store tell the first.
     """
 
     state: str
@@ -57,11 +57,14 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
         operation, or gone), "hang" (no answer within the time limit).
     value: what a read gave; None for all else.
     pages: what a PAGEMAP_SCAN reported, by name in order; None for all else.
+    faults: how many page faults of a store (`write`) were resolved before it was done: 0 if the page table entry was writable, which shows
+        in no other way. None for all else, and for what the specification resumes.
     """
 
     result: str
     value: int | None = None
     pages: tuple[str, ...] | None = None
+    faults: int | None = None
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -53,12 +53,10 @@ def observe(s: State, program: Program, verb: str, before: Frames) -> Observatio
         labels.setdefault(frame, len(labels))
     seen = {name: _process(s, p, program, labels, before) for p, name in enumerate(program.processes) if s.proc[p].state != PROCESS_NONE}
     return Observation(
-        outcome=_scanned(s, program) if verb == "pagemap_scan" else _outcome(s.step.result, s.step.value, verb),
+        outcome=_scanned(s, program) if verb == "pagemap_scan" else _outcome(s.step.result, s.step.value, verb, s.step.faults),
         processes=seen,
         resumed={
-            name: _outcome(s.resumed[p].result, s.resumed[p].value, "write")
-            for p, name in enumerate(program.processes)
-            if s.resumed[p].ended
+            name: _outcome(s.resumed[p].result, s.resumed[p].value, "") for p, name in enumerate(program.processes) if s.resumed[p].ended
         },
         events=tuple(_event(s, k, program) for k in range(s.step.events)),
         counters={
@@ -71,8 +69,10 @@ def observe(s: State, program: Program, verb: str, before: Frames) -> Observatio
     )
 
 
-def _outcome(number: int, value: int, verb: str) -> Outcome:
-    return Outcome(result(number), value if number == OK and verb in LOADS else None)
+def _outcome(number: int, value: int, verb: str, faults: int = 0) -> Outcome:
+    return Outcome(
+        result(number), value if number == OK and verb in LOADS else None, faults=faults if number == OK and verb == "write" else None
+    )
 
 
 def _scanned(s: State, program: Program) -> Outcome:

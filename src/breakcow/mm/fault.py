@@ -58,6 +58,7 @@ def do_user_addr_fault(s: State, p: int, v: int, write: int, mode: int) -> int:
             return BLOCKED
         if fault & VM_FAULT_SIGBUS:
             return SIGBUS
+        s.step.faults += 1  # mm_account_fault()
     if write:
         pte.dirty = 1  # by the processor; soft-dirty is software's and was set when the entry became writable
         if pte.huge:

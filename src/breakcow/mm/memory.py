@@ -44,7 +44,10 @@ def handle_pte_fault(s: State, p: int, v: int, flags: int) -> int:
     if s.kernel.fault_orig_pte_valid:
         flags |= FAULT_FLAG_ORIG_PTE_VALID
     if pte.swap:
-        return do_swap_folio(s, p, v, flags) if swapped_whole(s, p, v) else do_swap_page(s, p, v, flags)
+        fault = do_swap_folio(s, p, v, flags) if swapped_whole(s, p, v) else do_swap_page(s, p, v, flags)
+        if flags & FAULT_FLAG_WRITE and not pte.dirty:  # the store is not done: do_swap_page() goes on
+            return do_wp_page(s, p, v, flags)
+        return fault
     if not pte.present:
         return do_anonymous_page(s, p, v, flags)
     if flags & (FAULT_FLAG_WRITE | FAULT_FLAG_UNSHARE) and not pte.write:

@@ -158,6 +158,7 @@ STEP = {
     "sleeps": (8, "page + 1 in whose fault the operation fell asleep"),
     "choices": (16, "which way each of the kernel's free choices goes, one bit each"),
     "drawn": (8, "how many were drawn"),
+    "faults": (8, "page faults that the program's loads and stores took and that were resolved"),
 }
 
 

@@ -60,6 +60,7 @@ def clear_step(s: State) -> None:
     s.step.warned = 0
     s.step.sleeps = 0
     s.step.drawn = 0
+    s.step.faults = 0
     for p in range(s.resumed.shape[0]):
         s.resumed[p].ended = 0
         s.resumed[p].result = OK

@@ -91,7 +91,7 @@ def try_to_unmap(s: State, p: int, v: int) -> None:
 
 
 def do_swap_page(s: State, p: int, v: int, flags: int) -> int:
-    """do_swap_page(): the page is mapped again. A store goes on to do_wp_page() unless the page may be written at once."""
+    """do_swap_page(): the page is mapped again. A store that this does not do goes on to do_wp_page()."""
     pte = s.pte[p, v]
     s.page[pte.frame].swap_cache = 1  # swapin_readahead()
     f = ksm_might_need_to_copy(s, pte.frame)
