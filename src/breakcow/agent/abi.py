@@ -26,11 +26,13 @@ SA_SIGINFO, SA_RESTORER = 4, 0x04000000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
+_libc.syscall.argtypes = [ctypes.c_long] * 7
+_NOTHING = (0,) * 6
 
 
 def syscall(number: int, *arguments: int) -> int:
     """One system call of this process: its result, or OSError with its errno."""
-    result = int(_libc.syscall(ctypes.c_long(number), *(ctypes.c_long(argument) for argument in arguments)))
+    result = int(_libc.syscall(number, *arguments, *_NOTHING[len(arguments) :]))
     if result == -1:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))

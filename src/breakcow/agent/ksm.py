@@ -5,11 +5,13 @@ with the last page, so one larger than the machine is one full scan. ksmd is see
 new value first and miss the wake-up.
 """
 
+import functools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from .abi import errno_name
+from .gather import Gather
 
 DIRECTORY = "/sys/kernel/mm/ksm"
 KNOBS = {1: "use_zero_pages", 2: "max_page_sharing", 3: "smart_scan"}  # as in the action table
@@ -17,6 +19,7 @@ START = {"use_zero_pages": 0, "max_page_sharing": 256, "merge_across_nodes": 1, 
 TOUCHED = ("run", "sleep_millisecs", "advisor_mode", *START)
 SCANNED = ("pages_shared", "pages_sharing", "pages_unshared", "pages_volatile")
 COUNTERS = ("pages_shared", "pages_sharing", "ksm_zero_pages")
+NUMBER = 32  # bytes, at most, of a file with one number
 
 
 class KsmdError(Exception):
@@ -33,14 +36,14 @@ class Ksmd:
         self.limit = limit
         self.pid = find()
         self.stat = os.open(f"/proc/{self.pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-        self.full_scans_file = os.open(f"{DIRECTORY}/full_scans", os.O_RDONLY | os.O_CLOEXEC)
         self.sleep = 100000
         self.alone = True
+        self.settings = Numbers([file for file in START if has(file)])
+        self.scanned = Numbers(SCANNED)
 
     def close(self) -> None:
-        """Release the files."""
+        """Release the file."""
         os.close(self.stat)
-        os.close(self.full_scans_file)
 
     def begin(self) -> None:
         """The state that every program starts in: nothing merged, settings of START, run = 1 and one scan done."""
@@ -48,13 +51,13 @@ class Ksmd:
         write("run", 0)
         if has("advisor_mode"):
             write("advisor_mode", "none")  # the advisor would set pages_to_scan
-        for file, value in START.items():
-            if has(file) and read(file) != value:
-                write(file, value)
+        for file, value in self.settings.read().items():
+            if value != START[file]:
+                write(file, START[file])
         self.sleep += 1
         write("sleep_millisecs", self.sleep)
         self._one_scan("run", 1)
-        self.alone = not any(read(file) for file in SCANNED)
+        self.alone = not any(self.scanned.read().values())
 
     def scan(self, number: int) -> None:
         """`number` full scans, if run = 1; else nothing, as ksmd sleeps. Raises KsmdError."""
@@ -88,22 +91,19 @@ class Ksmd:
             return errno_name(error.errno)
         return "ok"
 
-    def _full_scans(self) -> int:
-        return int(os.pread(self.full_scans_file, 32, 0))
-
     def _asleep(self) -> bool:
         """ksmd waits for a wake-up (TASK_INTERRUPTIBLE)."""
-        return os.pread(self.stat, 512, 0).rpartition(b")")[2].split()[0] == b"S"
+        return os.pread(self.stat, 32, 0).split(b" ", 3)[2] == b"S"
 
     def _one_scan(self, file: str, value: int) -> None:
         """Wake ksmd by writing `value` to `file`, and return when it has made one full scan and sleeps again."""
         end = time.monotonic() + self.limit
         _until(self._asleep, end)
-        before = self._full_scans()
+        before = read("full_scans")
         write(file, value)
-        _until(lambda: self._full_scans() != before, end)
+        _until(lambda: read("full_scans") != before, end)
         _until(self._asleep, end)
-        after = self._full_scans()
+        after = read("full_scans")
         if after != before + 1:
             raise KsmdError(f"ksmd made {after - before} scans where one was asked for: does something else write to {DIRECTORY}?")
 
@@ -129,6 +129,20 @@ def find() -> int:
     raise FileNotFoundError("no ksmd")
 
 
+class Numbers:
+    """Some of the settings and counters, read in one go."""
+
+    def __init__(self, files: Sequence[str]) -> None:
+        self.files = files
+        self.gather = Gather([(_opened(file, os.O_RDONLY), NUMBER, 0) for file in files])
+
+    def read(self) -> dict[str, int]:
+        """File -> its number."""
+        lengths, data = self.gather.read(), self.gather.data
+        return {file: int(data[NUMBER * at : NUMBER * at + lengths[at]]) for at, file in enumerate(self.files)}
+
+
+@functools.cache
 def has(file: str) -> bool:
     """This kernel has that setting."""
     return os.path.exists(f"{DIRECTORY}/{file}")
@@ -136,14 +150,15 @@ def has(file: str) -> bool:
 
 def read(file: str) -> int:
     """A setting or counter."""
-    with open(f"{DIRECTORY}/{file}", "rb", buffering=0) as opened:
-        return int(opened.read(32))
+    return int(os.pread(_opened(file, os.O_RDONLY), NUMBER, 0))
 
 
 def write(file: str, value: object) -> None:
     """Write a setting. OSError with what the kernel says."""
-    fd = os.open(f"{DIRECTORY}/{file}", os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(fd, str(value).encode())
-    finally:
-        os.close(fd)
+    os.pwrite(_opened(file, os.O_WRONLY), str(value).encode(), 0)
+
+
+@functools.cache
+def _opened(file: str, how: int) -> int:
+    """A setting or counter, opened once and for all: opening takes longer than reading."""
+    return os.open(f"{DIRECTORY}/{file}", how | os.O_CLOEXEC)

@@ -59,7 +59,7 @@ class Observer:
         self.names = names
         self.counters = counters
         self.contents = contents
-        self.reading = Reading(counters.kpageflags, counters.kpagecount)
+        self.reading = Reading(counters.kpageflags, counters.kpagecount, bool(offsets))
         self.before: dict[Place, int] = {}
         self.frames: dict[int, Frame] = {}
         self.ksm: dict[int, bool] = {}

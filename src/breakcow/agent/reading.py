@@ -1,9 +1,10 @@
 """What the kernel's files say of processes and of the page frames that they map, read in two goes: the page tables, then the frames."""
 
 import errno
+import itertools
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from .abi import PAGE
 from .gather import Again, Read
@@ -22,10 +23,11 @@ Look = tuple[int, int, bytes | None]  # flags, mapcount, content; None where thi
 
 class Reading:
     """entries: process -> pagemap entry of each page. merging: process -> ksm_merging_pages, where there is such a file.
-    frames: pfn -> what was seen of it, in the order of processes and pages. kpageflags, kpagecount: the open files."""
+    frames: pfn -> what was seen of it, in the order of processes and pages. kpageflags, kpagecount: the open files. huge: some pages stand
+    for many."""
 
-    def __init__(self, kpageflags: int, kpagecount: int) -> None:
-        self.kpageflags, self.kpagecount = kpageflags, kpagecount
+    def __init__(self, kpageflags: int, kpagecount: int, huge: bool) -> None:
+        self.kpageflags, self.kpagecount, self.huge = kpageflags, kpagecount, huge
         self.names: list[str] = []
         self.entries: dict[str, list[int]] = {}
         self.merging: dict[str, int] = {}
@@ -35,8 +37,9 @@ class Reading:
     def again(self, living: Sequence[Process]) -> bool:
         """Read of these processes what is to be seen of them: whether it is what was read the last time."""
         names = [process.name for process in living]
-        same = self._tables.read(tuple(read for process in living for read in _tables(process))) and names == self.names
-        same = same and not any(size > PAGE for process in living for size in process.sizes)  # of these the tables say only how they begin
+        tables = [_tables(process) for process in living]
+        same = self._tables.read(tuple(itertools.chain.from_iterable(tables))) and names == self.names
+        same = same and not self.huge  # of these the tables say only how they begin
         if not same:
             self.names = names
             self._read_tables(living)
@@ -94,12 +97,11 @@ def _demand(read: bool, result: int) -> None:
         raise OSError(-result if result < 0 else errno.EIO, os.strerror(-result if result < 0 else errno.EIO))
 
 
-def _tables(process: Process) -> Iterator[Read]:
+def _tables(process: Process) -> Sequence[Read]:
     """The pagemap of the span that all pages of a process lie in, and the number of its pages that KSM has merged."""
-    first = min(process.addresses) // PAGE
-    yield process.files[0], (max(process.addresses) // PAGE + 1 - first) * 8, first * 8
-    if process.merging >= 0:
-        yield process.merging, NUMBER, 0
+    first, last = min(process.addresses) // PAGE, max(process.addresses) // PAGE
+    entries = (process.files[0], (last + 1 - first) * 8, first * 8)
+    return (entries, (process.merging, NUMBER, 0)) if process.merging >= 0 else (entries,)
 
 
 def _entries(process: Process, data: bytes) -> list[int]:

@@ -198,9 +198,8 @@ class Run:
     def _settle(self, end: float) -> None:
         """Wait until every process waits for the controller or sleeps in handle_userfault(). HangError if that lasts beyond `end`."""
         while moving := [process for process in self.processes.values() if process.steps and not process.blocked]:
-            if not any(self._hear(process) for process in moving):
+            if not any(map(self._hear, moving)) and not self._read_events():
                 self._wait(moving, end)
-            self._read_events()
         self._read_events()
 
     def _hear(self, process: Process) -> bool:
@@ -228,9 +227,10 @@ class Run:
                 killed = os.WIFSIGNALED(status) and not process.leaving
                 self.resumed[process.name] = {"result": signal.Signals(os.WTERMSIG(status)).name if killed else "ok"}
 
-    def _read_events(self) -> None:
-        """Read every message of every userfaultfd; a write-protect message says that its process sleeps."""
-        for process in list(self.processes.values()):
+    def _read_events(self) -> bool:
+        """Read every message of every userfaultfd: whether there were any. A write-protect message says that its process sleeps."""
+        before = len(self.events)
+        for process in self.processes.values():
             for kind, value in uffd.read_messages(process.uffd) if process.uffd >= 0 else ():
                 page = ""
                 if kind == "fork":
@@ -240,6 +240,7 @@ class Run:
                 if kind == "wp" and process.steps:
                     process.blocked, process.state = True, "blocked"
                 self.events.append({"kind": kind, "process": process.name, "page": page})
+        return len(self.events) > before
 
     def _page_at(self, process: Process, address: int) -> str:
         """The name of the page at an address of a process, "" if there is none."""
