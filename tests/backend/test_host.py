@@ -34,6 +34,18 @@ def test_fork_shares_and_a_store_takes_apart(host: HostBackend) -> None:
     assert not page(reused, "x").moved
 
 
+def test_programs_that_are_asked_for_ahead_show_what_they_show_one_by_one(host: HostBackend) -> None:
+    programs = [flat("A write x 7\nA fork B\nB write x 9"), flat("A read y"), flat("A write x 1\nA write y 2")]
+    alone = [host.run(each) for each in programs]
+    refused = Program((), ("x",), (0,), ())
+    first, second, wrong, third = (host.ask(each) for each in (*programs[:2], refused, programs[2]))
+    assert third() == alone[2]  # whoever asks first is answered, though others come before
+    assert (first(), second(), third()) == tuple(alone)
+    with pytest.raises(RunFailed, match="a program has 1 to 6 processes"):
+        wrong()
+    assert host.run(programs[0]) == alone[0]
+
+
 def test_who_is_gone_or_not_yet_there_is_busy(host: HostBackend) -> None:
     body = "A write x 7\nA fork B\nB exit\nA write x 8"
     whole = flat(body)

@@ -1,10 +1,11 @@
-"""The controller: takes requests, one JSON line each, and answers in JSON lines. It lives as long as there are requests.
+"""The controller: takes requests, one JSON line each, and answers in JSON lines (wire.py). It lives as long as there are requests.
 
     {"probe": {}}                                         -> what this kernel can do, see probe.py
     {"run": PROGRAM, "step_seconds": 5, "nonce": "hex", "trace": [0], "console": true}
         -> one observation a line, of its processes and counters what is not as in the line before (changes.py), then {"done": true}.
            All but "run" are optional: "trace" names the actions whose observations
-           shall tell what the kernel did in them, [] for all; "console" asks for what the kernel printed during each action.
+           shall tell what the kernel did in them, [] for all; "console" asks for what the kernel printed during each action; "together"
+           asks for all observations in one line, {"done": true, "seen": [...]}: where the kernel is lost, they are.
     {"stress": {"seconds": 10, "operations": 0, "seed": 1, "processes": 8}}
         -> {"progress": ...}, {"finding": ...}, {"console": ...}, then {"done": true, "summary": ...}, see stress.py
     {"bench": {"names": ["merge"], "repeats": 9, "mib": 64}}
@@ -18,7 +19,7 @@ import mmap
 import os
 import select
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import cast
 
 from . import abi, ksm, neighbours, probe, thp
@@ -33,6 +34,7 @@ from .run import DisturbedError, Run
 from .settings import Settings
 from .trace import Tracer
 from .tracefs import TraceError
+from .wire import Wire
 
 MAX_LINE = 1 << 20  # bytes of a request
 MAX_STEP_SECONDS = 600
@@ -55,10 +57,10 @@ class Controller:
         self.found: dict[str, str] = {}
         self.told = False
 
-    def answer(self, line: bytes) -> None:
-        """Execute one request."""
+    def answer(self, line: bytes, unpack: Callable[[bytes], bytes] = bytes) -> None:
+        """Execute one request, which `unpack` makes of what was sent."""
         try:
-            request = json.loads(line)
+            request = json.loads(unpack(line))
             if not isinstance(request, dict) or not KINDS & request.keys():
                 raise RequestError('a request is {"run": ...}, {"stress": ...}, {"bench": ...} or {"probe": {}}')
             if "probe" in request:
@@ -114,18 +116,13 @@ class Controller:
         run = Run(wanted, self.nursery, self.ksmd, observer, seconds, tracer)
         log = Kmsg() if request.get("console") else None
         whole = False
-        before: Processes = {}
-        counted: dict[str, int] = {}
+        seen: list[Json] = []
+        tell = seen.append if request.get("together") else self.say
         try:
-            for observation in run.observations():
-                now = cast(Processes, observation["processes"])
-                observation["processes"], before = changes(now, before), now
-                if "counters" in observation:
-                    counters = cast(dict[str, int], observation["counters"])
-                    observation["counters"], counted = changed(counters, counted), counters
+            for observation in _short(run.observations()):
                 if log and (news := log.news()):
                     observation["console"] = news
-                self.say(observation)
+                tell(observation)
             whole = not run.hung
         finally:
             run.close()
@@ -136,7 +133,7 @@ class Controller:
             if not whole:  # something may be left in its sockets
                 self.nursery.close()
                 self.nursery = None
-        self.say({"done": True})
+        self.say({"done": True, "seen": seen} if seen else {"done": True})
 
     def _stress(self, request: object) -> None:
         """Many processes at once, see stress.py."""
@@ -199,6 +196,19 @@ class Controller:
             self.nursery = Nursery()
 
 
+def _short(observations: Iterable[Json]) -> Iterator[Json]:
+    """The observations, each with what is not as in the one before."""
+    before: Processes = {}
+    counted: dict[str, int] = {}
+    for observation in observations:
+        now = cast(Processes, observation["processes"])
+        observation["processes"], before = changes(now, before), now
+        if "counters" in observation:
+            counters = cast(dict[str, int], observation["counters"])
+            observation["counters"], counted = changed(counters, counted), counters
+        yield observation
+
+
 def _tracer(request: Json) -> Tracer | None:
     """The tracer that a request asks for, if it does. Raises RequestError, TraceError."""
     if "trace" not in request:
@@ -221,14 +231,15 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever prints does not print between the answers
     encode = json.JSONEncoder(separators=(",", ":")).encode
+    wire = Wire()
 
     def say(answer: Json) -> None:
-        answers.write(encode(answer).encode() + b"\n")
+        answers.write(wire.pack(encode(answer).encode() + b"\n"))
 
     controller = Controller(say)
     try:
         while line := sys.stdin.buffer.readline(MAX_LINE):
-            controller.answer(line)
+            controller.answer(line, wire.unpack)
     except BrokenPipeError:
         pass
     finally:

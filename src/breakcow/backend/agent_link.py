@@ -1,11 +1,15 @@
 """The backend over any byte stream to an agent: a pipe on the host, a serial port in a VM. breakcow.agent.controller has the protocol."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from functools import partial
 from types import TracebackType
 from typing import IO, Self, TypeVar
 
 import msgspec
 
+from breakcow.agent.wire import Wire
 from breakcow.backend.abilities import Abilities
 from breakcow.backend.errors import Disturbed, LostBackend, RunFailed
 from breakcow.backend.observation import Observation, ProcessSeen
@@ -14,6 +18,7 @@ from breakcow.litmus.program import Program
 
 Told = TypeVar("Told")
 Processes = dict[str, ProcessSeen]
+Seen = tuple[Observation, ...]
 ALIVE = ("running", "blocked")
 
 
@@ -21,16 +26,19 @@ class AgentBackend:
     """Runs programs through an agent.
 
     name: of the backend. answers, requests: binary streams from and to the agent; `requests` unbuffered or flushed by its write.
-    notice: is told what the agent wants people to know while it works. traced: action -> what the kernel did in it, of the last run.
+    notice: is told what the agent wants people to know while it works. slow: the streams are, so that lines are deflated.
+    traced: action -> what the kernel did in it, of the last run.
     """
 
-    def __init__(self, name: str, answers: IO[bytes], requests: IO[bytes], notice: Callable[[str], None]) -> None:
+    def __init__(self, name: str, answers: IO[bytes], requests: IO[bytes], notice: Callable[[str], None], slow: bool = False) -> None:
         self.name = name
+        self._wire = Wire(deflated=slow)
         self._answers = answers
         self._requests = requests
         self._notice = notice
         self.traced: dict[int, Traced] = {}
-        self._idle = True  # nothing is asked and not yet answered
+        self._unanswered = 0  # requests
+        self._asked: deque[Future[Seen]] = deque()  # programs among them, in their order
 
     def __enter__(self) -> Self:
         return self
@@ -42,26 +50,50 @@ class AgentBackend:
         """What the agent's kernel can do. Raises LostBackend."""
         self._send({"probe": {}})
         answer = self._receive()
-        self._idle = True
+        self._unanswered -= 1
         try:
             return msgspec.convert(answer, Abilities)
         except msgspec.ValidationError as error:
             raise LostBackend(f"the agent's answer to a probe is not one: {error}") from None
 
-    def run(self, program: Program, step_seconds: float = 5, trace: Sequence[int] | None = None) -> tuple[Observation, ...]:
+    def run(self, program: Program, step_seconds: float = 5, trace: Sequence[int] | None = None) -> Seen:
         """Run a program: one observation for each action, or fewer if the last is a hang.
 
         step_seconds: how long an action may take. trace: the actions to trace, none for all; None for no tracing.
-        Raises LostBackend, and RunFailed if the agent cannot run it.
+        Raises LostBackend, which has the observations so far, and RunFailed if the agent cannot run it.
         """
+        tracing = {} if trace is None else {"trace": list(trace)}
+        self._send({"run": program.wire(), "step_seconds": step_seconds, **tracing})
+        return self._observations()
+
+    def ask(self, program: Program) -> Callable[[], Seen]:
+        """Have a program run, after those that were asked for before: what is to be called for its observations, as `run` gives them.
+
+        All of them come in one go, so a LostBackend has none.
+        """
+        self._send({"run": program.wire(), "together": True})
+        future: Future[Seen] = Future()
+        self._asked.append(future)
+        return partial(self._answer_to, future)
+
+    def _answer_to(self, future: Future[Seen]) -> Seen:
+        """What was asked for, after the answers that come before it."""
+        while not future.done():
+            first = self._asked.popleft()
+            try:
+                first.set_result(self._observations())
+            except (LostBackend, RunFailed) as error:
+                first.set_exception(error)
+        return future.result()
+
+    def _observations(self) -> Seen:
+        """The observations of one program, as they come."""
         observations: list[Observation] = []
         before: Processes = {}
         counted: dict[str, int] = {}
         self.traced = {}
-        tracing = {} if trace is None else {"trace": list(trace)}
         try:
-            self._send({"run": program.wire(), "step_seconds": step_seconds, **tracing})
-            while "done" not in (answer := self._receive()):
+            for answer in self._seen():
                 if "trace" in answer:
                     self.traced[len(observations)] = _as(Traced, answer["trace"])
                 before = _whole(_as(dict[str, ProcessSeen | None], answer.pop("processes", None)), before)
@@ -72,8 +104,14 @@ class AgentBackend:
         except LostBackend as lost:
             lost.observations = tuple(observations)
             raise
-        self._idle = True
         return tuple(observations)
+
+    def _seen(self) -> Iterator[dict[str, object]]:
+        """What the agent says of each action of a program: one by one, or together at the end."""
+        while "done" not in (answer := self._receive()):
+            yield answer
+        self._unanswered -= 1
+        yield from _as(list[dict[str, object]], answer.get("seen", []))
 
     def converse(self, request: dict[str, object], seconds: float) -> Iterator[dict[str, object]]:
         """The answers to a request that has many, up to and with the one that says it is done. seconds: of silence after which it is lost.
@@ -84,7 +122,7 @@ class AgentBackend:
         self._send(request)
         while "done" not in (answer := self._receive()):
             yield answer
-        self._idle = True
+        self._unanswered -= 1
         yield answer
 
     def close(self) -> None:
@@ -96,9 +134,9 @@ class AgentBackend:
                 continue
 
     def _send(self, request: dict[str, object]) -> None:
-        self._idle = False
+        self._unanswered += 1
         try:
-            self._requests.write(msgspec.json.encode(request) + b"\n")
+            self._requests.write(self._wire.pack(msgspec.json.encode(request) + b"\n"))
             self._requests.flush()
         except (OSError, ValueError) as error:
             raise LostBackend(f"the agent takes no request: {error}{self._last_words()}") from None
@@ -110,11 +148,11 @@ class AgentBackend:
             if not line.endswith(b"\n"):
                 raise LostBackend(f"the agent ended before it had answered{self._last_words()}")
             try:
-                answer = msgspec.json.decode(line, type=dict[str, object])
-            except msgspec.MsgspecError:
+                answer = msgspec.json.decode(self._wire.unpack(line), type=dict[str, object])
+            except (msgspec.MsgspecError, ValueError):
                 raise LostBackend(f"the agent said {line[:80]!r}, which is no answer") from None
             if "error" in answer:
-                self._idle = True
+                self._unanswered -= 1
                 raise (Disturbed if "disturbed" in answer else RunFailed)(str(answer["error"]))
             if "notice" not in answer:
                 return answer

@@ -40,7 +40,7 @@ class HostBackend(AgentBackend):
         """End the agent; one that is busy or does not end is killed, and its watcher puts the settings back before this returns."""
         if self._lacking:
             return
-        if not self._idle:
+        if self._unanswered:
             self._agent.kill()  # it may be in a step that lasts
         super().close()
         try:

@@ -5,6 +5,7 @@ kernel showed is the kernel's. A behaviour that no program can show, or that two
 shipped profile; where no value fits, that is a find.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -104,6 +105,9 @@ class Kernel(Protocol):
 
     def run(self, program: Program) -> tuple[Observation, ...]:
         """One observation for each action."""
+
+    def ask(self, program: Program) -> Callable[[], tuple[Observation, ...]]:
+        """What is to be called for them: it may run meanwhile, after those that were asked for before."""
 
 
 def measure(kernel: Kernel) -> Measured:

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -90,6 +91,10 @@ class ModelBackend:
         for action in program.actions:
             path.append(self._observe(state, program, action))
         return tuple(path)
+
+    def ask(self, program: Program) -> Callable[[], Path]:
+        """As a kernel that runs it meanwhile, but it runs when its observations are asked for."""
+        return partial(self.run, program)
 
     def paths(self, program: Program) -> tuple[Path, ...]:
         """Every sequence of observations that this kernel may show, each once; MOST_PATHS at most."""

@@ -1,11 +1,9 @@
-"""A kernel that runs the next program while what it showed of the last is judged."""
+"""A kernel that runs the next programs while what it showed of the last is judged."""
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
-from typing import Self, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from breakcow.backend.errors import Disturbed
 from breakcow.backend.measure import Kernel
@@ -17,44 +15,39 @@ AHEAD = 2  # programs that are given to the kernel before the first is asked for
 
 Seen = tuple[Observation, ...]
 Item = TypeVar("Item")
+Under = tuple[Item, Program, Callable[[], Seen]]  # under way: what is to be called for what it shows
 
 
 class Ahead:
-    """One thread that runs programs on a kernel, one after the other. Leave its `with` block and it runs none any more."""
+    """Runs programs on a kernel, one after the other, some ahead of what is asked for."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
-        self._runner = ThreadPoolExecutor(1, "breakcow-ahead")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._runner.shutdown(wait=kind is None, cancel_futures=True)  # a kernel that hangs ends when it is closed
 
     def all(self, programs: Iterable[tuple[Item, Program]]) -> Iterator[tuple[Item, Program, Seen | None]]:
         """Each of the programs, what it was given with, and what `run` says of it. Raises LostBackend."""
-        waiting: deque[tuple[Item, Program, Future[Seen | None]]] = deque()
+        waiting: deque[Under[Item]] = deque()
         for item, flat in programs:
-            waiting.append((item, flat, self._runner.submit(self._undisturbed, flat)))
+            waiting.append((item, flat, self.kernel.ask(flat)))
             if len(waiting) > AHEAD:
-                yield _shown(*waiting.popleft())
-        for each in waiting:
-            yield _shown(*each)
+                yield self._shown(*waiting.popleft())
+        while waiting:
+            yield self._shown(*waiting.popleft())
 
     def run(self, flat: Program) -> Seen | None:
         """What the kernel shows, or None if memory of other processes spoils it and goes on to; each time that is waited for once.
         Raises LostBackend."""
-        return self._runner.submit(self._undisturbed, flat).result()
+        return self._patiently(flat, self.kernel.ask(flat))
 
-    def _undisturbed(self, flat: Program) -> Seen | None:
-        for seconds in (PATIENCE, 0):
+    def _shown(self, item: Item, flat: Program, answer: Callable[[], Seen]) -> tuple[Item, Program, Seen | None]:
+        return item, flat, self._patiently(flat, answer)
+
+    def _patiently(self, flat: Program, answer: Callable[[], Seen]) -> Seen | None:
+        for again in (True, False):
             try:
-                return self.kernel.run(flat)
+                return answer()
             except Disturbed:
-                time.sleep(seconds)
+                if again:
+                    time.sleep(PATIENCE)
+                    answer = self.kernel.ask(flat)
         return None
-
-
-def _shown(item: Item, flat: Program, seen: Future[Seen | None]) -> tuple[Item, Program, Seen | None]:
-    return item, flat, seen.result()

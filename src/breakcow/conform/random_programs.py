@@ -46,17 +46,17 @@ def conform(
     """Run the programs of `seeds` and yield every one whose observations the model does not allow. huge: with a huge page each.
     Raises LostBackend."""
     able = kernel.probe().abilities
-    with Ahead(kernel) as ahead:
-        for (seed, test), flat, seen in ahead.all(_programs(seeds, able, tally, huge)):
-            if seen is None:
-                tally.disturbed += 1
-                continue
-            tally.programs += 1
-            tally.steps += len(seen)
-            tally.promises.update({one.promise for one in broken(flat, seen)})
-            if difference := model.check(flat, seen):
-                yield smallest(ahead, model, Finding(f"seed {seed}", test, difference, False))
-            progress()
+    ahead = Ahead(kernel)
+    for (seed, test), flat, seen in ahead.all(_programs(seeds, able, tally, huge)):
+        if seen is None:
+            tally.disturbed += 1
+            continue
+        tally.programs += 1
+        tally.steps += len(seen)
+        tally.promises.update({one.promise for one in broken(flat, seen)})
+        if difference := model.check(flat, seen):
+            yield smallest(ahead, model, Finding(f"seed {seed}", test, difference, False))
+        progress()
 
 
 def _programs(seeds: range, able: dict[str, str], tally: Tally, huge: bool) -> Iterator[tuple[tuple[int, Test], Program]]:

@@ -59,22 +59,22 @@ def run(
 ) -> Iterator[Finding]:
     """Run every `shard[1]`-th program from `shard[0]` on, and yield each that the kernel left, shrunk. Raises LostBackend."""
     dealt = ((one, one[1].program) for one in islice(enumerate(planned), shard[0], None, shard[1]))
-    with Ahead(kernel) as ahead:
-        for (number, tour), flat, seen in ahead.all(dealt):
-            covered.transitions += tour.new
-            if seen is None:
-                covered.disturbed += 1
-                continue
-            covered.programs += 1
-            covered.steps += len(seen)
-            difference = model.check(flat, seen)
-            if difference is None:
-                covered.confirmed += tour.new
-                covered.inferred += _pinned(tour, seen) if model.profile.gup_unshare else 0
-            else:
-                strayed = replace(flat, actions=flat.actions[: difference.step + 1])
-                yield smallest(ahead, model, Finding(f"tour {number}", as_test(strayed), difference, False))
-            progress()
+    ahead = Ahead(kernel)
+    for (number, tour), flat, seen in ahead.all(dealt):
+        covered.transitions += tour.new
+        if seen is None:
+            covered.disturbed += 1
+            continue
+        covered.programs += 1
+        covered.steps += len(seen)
+        difference = model.check(flat, seen)
+        if difference is None:
+            covered.confirmed += tour.new
+            covered.inferred += _pinned(tour, seen) if model.profile.gup_unshare else 0
+        else:
+            strayed = replace(flat, actions=flat.actions[: difference.step + 1])
+            yield smallest(ahead, model, Finding(f"tour {number}", as_test(strayed), difference, False))
+        progress()
 
 
 def _program(found: Graph, steps: list[int]) -> Program:

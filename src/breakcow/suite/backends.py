@@ -30,6 +30,9 @@ class Kernel(Protocol):
     def run(self, program: Program, step_seconds: float = 5, trace: Sequence[int] | None = None) -> tuple[Observation, ...]:
         """Run a program, one observation for each action; what it did in the actions of `trace` (none: in all) is then in `traced`."""
 
+    def ask(self, program: Program) -> Callable[[], tuple[Observation, ...]]:
+        """Have a program run, after those that were asked for before: what is to be called for its observations."""
+
     def converse(self, request: dict[str, object], seconds: float) -> Iterator[dict[str, object]]:
         """The answers to a request that has many, the last included; lost after that many seconds of silence in a VM."""
 

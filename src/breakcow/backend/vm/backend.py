@@ -3,17 +3,18 @@
 import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from typing import cast
 
 from breakcow.backend.abilities import Abilities
-from breakcow.backend.agent_link import AgentBackend
+from breakcow.backend.agent_link import AgentBackend, Seen
 from breakcow.backend.errors import LostBackend
-from breakcow.backend.observation import Observation
 from breakcow.backend.vm import initramfs, kernels, qemu
 from breakcow.backend.vm.console import harmless, trouble
 from breakcow.backend.vm.port import Port
 from breakcow.litmus.program import Program
 
 BOOT_SECONDS = 120.0  # under TCG on a busy machine; KVM needs one
+STEP_SECONDS = 5.0  # of the agent, unless it is told another limit
 ANSWER_SECONDS = 20.0  # on top of what the actions of a program may take
 
 
@@ -40,7 +41,7 @@ class VmBackend(AgentBackend):
         self._port = Port(self._machine)
         self._up = False
         self._began = 0
-        super().__init__(f"vm:{which}", io.BufferedReader(self._port), self._machine.stdin, say)
+        super().__init__(f"vm:{which}", io.BufferedReader(self._port), self._machine.stdin, say, slow=True)
 
     @property
     def pid(self) -> int:
@@ -61,16 +62,27 @@ class VmBackend(AgentBackend):
         except LostBackend as lost:
             raise self._complete(lost) from None
 
-    def run(self, program: Program, step_seconds: float = 5, trace: Sequence[int] | None = None) -> tuple[Observation, ...]:
+    def run(self, program: Program, step_seconds: float = 5, trace: Sequence[int] | None = None) -> Seen:
         """Run a program: as AgentBackend.run, with what the kernel printed during each action. Raises LostBackend."""
         self._boot()
-        scans = [action.argument for action in program.actions if action.verb == "ksm_scan"]
-        self._port.expect(ANSWER_SECONDS + step_seconds * max(scans, default=1))
+        self._port.expect(ANSWER_SECONDS + step_seconds * max(_scans(program)))
         self._began = self._machine.console.position()
+        return super().run(program, step_seconds, trace)
+
+    def ask(self, program: Program) -> Callable[[], Seen]:
+        """As AgentBackend.ask. Raises LostBackend."""
+        self._boot()
+        self._port.expect(ANSWER_SECONDS + STEP_SECONDS * sum(_scans(program)))
+        return super().ask(program)
+
+    def _observations(self) -> Seen:
+        """As AgentBackend._observations."""
         try:
-            return super().run(program, step_seconds, trace)
+            seen = super()._observations()
         except LostBackend as lost:
             raise self._complete(lost) from None
+        self._began = self._machine.console.position()
+        return seen
 
     def converse(self, request: dict[str, object], seconds: float) -> Iterator[dict[str, object]]:
         """As AgentBackend.converse. Raises LostBackend."""
@@ -107,8 +119,9 @@ class VmBackend(AgentBackend):
     def _receive(self) -> dict[str, object]:
         """The next answer, with the kernel's words made harmless."""
         answer = super()._receive()
-        if "console" in answer:
-            answer["console"] = harmless(str(answer["console"]).encode(errors="replace"))
+        for one in (answer, *cast(list[dict[str, object]], answer.get("seen", ()))):
+            if "console" in one:
+                one["console"] = harmless(str(one["console"]).encode(errors="replace"))
         return answer
 
     def _last_words(self) -> str:
@@ -123,6 +136,11 @@ class VmBackend(AgentBackend):
         """`lost` with the console of what ran."""
         lost.console = self._machine.console.since(self._began)
         return lost
+
+
+def _scans(program: Program) -> list[int]:
+    """Of each action of a program, how many times a step's time limit it may take."""
+    return [max(1, action.argument) if action.verb == "ksm_scan" else 1 for action in program.actions] or [1]
 
 
 def _say(sentence: str) -> None:

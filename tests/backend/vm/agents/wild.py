@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable
 
 from breakcow.agent.kmsg import Kmsg
+from breakcow.agent.wire import Wire
 
 
 def main() -> None:
     say({"notice": "wild"})
     log = Kmsg()
-    for line in sys.stdin:
-        request = json.loads(line)
+    wire = Wire()
+    for line in sys.stdin.buffer:
+        request = json.loads(wire.unpack(line))
         if "probe" in request:
             say({"release": os.uname().release, "abilities": {}})
             continue
