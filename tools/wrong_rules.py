@@ -1,4 +1,4 @@
-"""Ten wrong rules, put into `mm/` one after the other: does conform notice each on this machine's kernel, and how soon?
+"""Thirteen wrong rules, put into `mm/` one after the other: does conform notice each on this machine's kernel, and how soon?
 
     python tools/wrong_rules.py
 
@@ -39,6 +39,19 @@ RULES = (  # what is wrong, file of mm/, what it says, what it says then
     ),
     ("MADV_DONTNEED drops nothing", "madvise.py", "            zap_pte(s, p, w)\n", "            pass\n"),
     ("a pinned page is shared by fork", "fork.py", "    if not page_maybe_dma_pinned(s, f):\n", "    if f:\n"),
+    (
+        "mprotect gives no write bit back",
+        "mprotect.py",
+        "can_change_pte_writable(s, p, v):\n        pte.write = 1\n",
+        "can_change_pte_writable(s, p, v):\n        pte.write = 0\n",
+    ),
+    (
+        "a release gives no write bit back",
+        "userfaultfd.py",
+        "can_change_pte_writable(s, p, v):\n        pte.write = 1\n",
+        "can_change_pte_writable(s, p, v):\n        pte.write = 0\n",
+    ),
+    ("a page that fork copies is read-only", "fork.py", "    maybe_mkwrite(s, c, v)\n", ""),
 )
 
 

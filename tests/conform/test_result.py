@@ -9,7 +9,7 @@ from breakcow.conform.result import BadResultError, Result, merge, read, write
 from breakcow.report.conformance import page, words
 
 DOCS = Path(__file__).parents[2] / "docs"
-HALF = Result("tours", "vm:6.1", "6.1.192", "6.1.192", "2 pages", ("1/2",), 100, 100, programs=10, steps=50, seconds=2.0)
+HALF = Result("tours", "vm:6.1", "6.1.192", "6.1.192", "2 pages", ("1/2",), 100, 100, programs=10, steps=50, seconds=2.0, states=9, told=8)
 OTHER = Result("tours", "vm:6.1", "6.1.192", "6.1.192", "2 pages", ("2/2",), 300, 200, programs=10, steps=50, differences=("a test",))
 RANDOM = Result("random", "host", "6.18", "6.18", "random", seeds=((0, 9, 1),), programs=10, steps=300, promises={"isolation": 2})
 
@@ -23,6 +23,7 @@ def test_shards_add_up() -> None:
     (one, two) = merge([HALF, RANDOM, OTHER])
     assert one == RANDOM
     assert (two.shards, two.transitions, two.confirmed, two.programs) == (("1/2", "2/2"), 400, 300, 20)
+    assert (two.states, two.told) == (9, 8)
     assert two.share == 75.0
     assert two.differences == ("a test",)
 
@@ -44,9 +45,10 @@ def test_a_file_of_something_else(tmp_path: Path) -> None:
 
 def test_what_is_said() -> None:
     assert "200 of 300 transitions confirmed, 66.67 %" in words(OTHER)
+    assert "8 of 9 states told" in words(HALF)
     assert "2 programs broke the promise isolation" in words(RANDOM)
     shown = page([HALF, OTHER, RANDOM])
-    assert "| vm:6.1 | 6.1.192 | 2 pages | 100 | 100.00 % | 10 | 50 | 0 |" in shown
+    assert "| vm:6.1 | 6.1.192 | 2 pages | 100 | 100.00 % | 8 of 9 | 0 | 0 | 10 | 50 | 0 |" in shown
     assert "| host | 6.18 | random | 0 to 9 | 10 | 300 | 0 |" in shown
     assert "a test" in shown
 

@@ -37,7 +37,8 @@ def conform(
     on
         The kernel: host, vm:6.1, vm:PATH of a bzImage.
     tours
-        Take every transition from every state within --depth steps of where each prologue ends (written, merged, protected, forked, ...).
+        Take every transition from every state within --depth steps of where each prologue ends (written, merged, protected, forked, ...),
+        and end a program in every state, to find out by stores and read pins which of its pages are writable, and which exclusive.
     pages
         Of the tours: 1 or 2, of up to two processes.
     depth

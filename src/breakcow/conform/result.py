@@ -14,9 +14,10 @@ class Result(msgspec.Struct, frozen=True):
 
     kind: "tours" or "random". on, release, profile: the kernel. bound: in words. shards: which of how many it was, each as "1/3".
     transitions: dealt to the programs that ran; confirmed: of these, in programs on which model and kernel agree (tours only).
+    states: in which programs that ran end; told: of these, in such programs, whose ends tell of `writable` pages whether they are
+    writable, and of `inferred` pages whether they are exclusive (tours only).
     seeds: of each stretch the first, the last, and how far apart (random only). skipped: programs not for this kernel.
-    disturbed: programs that could not be judged, because KSM merged memory of other processes too. inferred: pages of which
-    programs told at their end whether they are exclusive (tours only). promises: broken promise -> programs.
+    disturbed: programs that could not be judged, because KSM merged memory of other processes too. promises: broken promise -> programs.
     differences: each program that differs, as text with what it shows. seconds: of wall time, added up.
     """
 
@@ -37,6 +38,9 @@ class Result(msgspec.Struct, frozen=True):
     seconds: float = 0.0
     disturbed: int = 0
     inferred: int = 0
+    writable: int = 0
+    states: int = 0
+    told: int = 0
 
     @property
     def share(self) -> float:
@@ -88,4 +92,4 @@ def _add(a: Result, b: Result) -> Result:
     )
 
 
-SUMS = ("transitions", "confirmed", "programs", "steps", "skipped", "seconds", "disturbed", "inferred")
+SUMS = ("transitions", "confirmed", "programs", "steps", "skipped", "seconds", "disturbed", "inferred", "writable", "states", "told")

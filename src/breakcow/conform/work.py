@@ -99,6 +99,9 @@ def _tours(work: Work, kernel: Kernel, profile: Profile, say: Callable[[str], No
         steps=covered.steps,
         disturbed=covered.disturbed,
         inferred=covered.inferred,
+        writable=covered.writable,
+        states=covered.states,
+        told=covered.told,
         differences=tuple(found),
         seconds=round(time.monotonic() - start, 3),
     )

@@ -16,6 +16,11 @@ that were measured on it. This page is written from the results beside it, by
 Every transition of the specification within the bound: each operation from each state that is reached. A transition is confirmed when it
 was taken in a program on which kernel and specification agree from the first step to the last.
 
+No kernel shows whether a page is writable or exclusive. So every state that is reached is also the last of a program, which goes on to
+find that out of every page of every process: by a store, which takes a page fault where the entry is not writable, and before it by a read
+pin (`process_vm_readv`), for which a page is copied that is not exclusive (since 5.19). A state is told when kernel and specification agree
+to the end of such a program.
+
 {tours}
 
 ## Random programs
@@ -33,8 +38,13 @@ Each is a kernel that breaks a promise (see [the finds](finds)), or a rule that 
 
 ## Would it notice?
 
-[Ten wrong rules](wrong-rules.md), put into the specification one after the other, are found on the host in seconds.
+[Thirteen wrong rules](wrong-rules.md), put into the specification one after the other, are found on the host in seconds.
 """
+
+TOURS = (
+    *("kernel", "release", "bound", "transitions", "confirmed", "states told", "pages: writable or not", "exclusive or not"),
+    *("programs", "steps", "differ"),
+)
 
 
 def words(one: Result) -> str:
@@ -43,7 +53,9 @@ def words(one: Result) -> str:
     lines = [f"{one.on} ({one.release}), profile {one.profile}: {one.bound}"]
     if one.kind == "tours":
         lines.append(f"  {one.confirmed} of {one.transitions} transitions confirmed, {one.share:.2f} %")
-        lines.append(f"  {one.inferred} pages told by a read pin whether they are exclusive")
+        lines.append(
+            f"  {one.told} of {one.states} states told: {one.writable} pages whether they are writable, {one.inferred} whether exclusive"
+        )
     lines.append(f"  {one.programs} programs, {one.steps} steps, {one.skipped} not for this kernel, {rate}")
     if one.disturbed:
         lines.append(f"  {one.disturbed} programs not judged: memory of other processes is mergeable too, and spoilt them")
@@ -54,7 +66,10 @@ def words(one: Result) -> str:
 def page(results: Sequence[Result]) -> str:
     """The page of the docs."""
     tours = [
-        (one.on, one.release, one.bound, f"{one.transitions:,}", f"{one.share:.2f} %", f"{one.programs:,}", f"{one.steps:,}", _number(one))
+        (
+            *(one.on, one.release, one.bound, f"{one.transitions:,}", f"{one.share:.2f} %", f"{one.told:,} of {one.states:,}"),
+            *(f"{one.writable:,}", f"{one.inferred:,}", f"{one.programs:,}", f"{one.steps:,}", _number(one)),
+        )
         for one in results
         if one.kind == "tours"
     ]
@@ -65,7 +80,7 @@ def page(results: Sequence[Result]) -> str:
     ]
     found = [f"### {one.on} ({one.release})\n\n```\n{text}\n```" for one in results for text in one.differences]
     return PAGE.format(
-        tours=_table(("kernel", "release", "bound", "transitions", "confirmed", "programs", "steps", "differ"), tours),
+        tours=_table(TOURS, tours),
         random=_table(("kernel", "release", "bound", "seeds", "programs", "steps", "differ"), random),
         differences="\n\n".join(found) or "None.",
     )
