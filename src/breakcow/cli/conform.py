@@ -52,13 +52,14 @@ def conform(
     shard
         Run only part K of N, as 2/4: the parts of several machines are merged by `breakcow merge`.
     jobs
-        With --engine ray: how many workers, each with a kernel of its own.
+        How many guests of a VM run programs side by side, on a processor each; with --engine ray how many workers.
     engine
         one kernel, started by this process, or workers of a Ray cluster: the one of RAY_ADDRESS, or one that is started on this machine.
     json
         Write the result to this file.
     """
     from breakcow.cli.say import BROKEN, OK, WrongUseError, mention
+    from breakcow.conform.guests import Guests
     from breakcow.conform.result import write
     from breakcow.conform.work import Work, do
     from breakcow.report.conformance import words
@@ -73,18 +74,28 @@ def conform(
         raise WrongUseError("--huge is for random programs: tours have no huge pages")
     if pages not in (1, 2) or depth not in (1, 2, 3):
         raise WrongUseError("--pages wants 1 or 2, --depth 1, 2 or 3")
-    if jobs < 1 or (jobs > 1 and engine == "one"):
-        raise WrongUseError("--jobs wants a number from 1, and more than 1 with --engine ray alone")
+    _check_jobs(jobs, engine, name)
     part = _shard(shard)
     if tours:
         mention(f"{name}: finding the programs that take every transition; compiling the rules of its profile first takes about 20 s, once")
     work = Work(name, range(seed + part[0], seed + programs, part[1]), (pages, depth) if tours else (), part, huge)
     start = partial(backends.kernel, name, mention)
-    result = _spread(work, jobs, start) if engine == "ray" else do(work, start, print, _Progress())
+    result = _spread(work, jobs, start) if engine == "ray" else do(work, partial(Guests, start, jobs), print, _Progress())
     print(words(result))
     if json:
         write(json, [result])
     return BROKEN if result.differences else OK
+
+
+def _check_jobs(jobs: int, engine: str, name: str) -> None:
+    """So many kernels are possible. Raises WrongUseError."""
+    from breakcow.cli.say import WrongUseError
+    from breakcow.conform.guests import MOST
+
+    if engine == "one" and not 1 <= jobs <= MOST:
+        raise WrongUseError(f"--jobs wants a number from 1 to {MOST}; more with --engine ray")
+    if jobs < 1 or (engine == "one" and jobs > 1 and name == "host"):
+        raise WrongUseError("--jobs wants a number from 1, and for the host, which is one kernel, 1")
 
 
 def _spread(work: "Work", jobs: int, start: "Start") -> "Result":

@@ -11,7 +11,7 @@ from breakcow.backend.observation import Observation
 from breakcow.litmus.program import Program
 
 PATIENCE = 0.5  # seconds that other processes are given to be done with their mergeable memory
-AHEAD = 2  # programs that are given to the kernel before the first is asked for
+AHEAD = 8  # programs that are given to the kernel before the first is asked for
 
 Seen = tuple[Observation, ...]
 Item = TypeVar("Item")
