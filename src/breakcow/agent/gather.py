@@ -4,6 +4,7 @@ An observation is some twenty reads. Each costs Python ten times what it costs t
 """
 
 import ctypes
+import errno
 import os
 import struct
 from collections.abc import Sequence
@@ -34,11 +35,12 @@ CODE = (
     ("c3", "ret", ""),
 )
 
-Read = tuple[int, int, int]  # file descriptor, bytes, offset
+Read = tuple[int, int, int]  # file descriptor, bytes, offset; NEXT: what comes next in a file that has no offsets (read(2))
+NEXT = -1
 
 
 class Gather:
-    """Reads (pread(2)), to be made again and again: at least one.
+    """Reads (pread(2), read(2)), to be made again and again: at least one.
 
     data: what they read, in places as long as what is asked for, one after the other. What a read does not fill stays as it was.
     """
@@ -48,7 +50,7 @@ class Gather:
         at = abi.address_of(self.data)
         words: list[int] = []
         for fd, size, offset in reads:
-            words += (abi.PREAD64, fd, at, size, offset, 0, 0, 0)
+            words += (abi.READ if offset == NEXT else abi.PREAD64, fd, at, size, offset, 0, 0, 0)
             at += size
         self.count = len(reads)
         self.calls = bytearray(struct.pack(f"<{len(words)}q", *words))
@@ -59,6 +61,15 @@ class Gather:
         """Make all of them: of each how many bytes it read, or -errno."""
         _gather(self.at, self.count)
         return self.results.unpack(self.calls)
+
+    def one(self) -> bytes | None:
+        """Make the only one: what it read, or None where there is nothing to be read yet. OSError."""
+        (length,) = self.read()
+        if length == -errno.EAGAIN:
+            return None
+        if length < 0:
+            raise OSError(-length, os.strerror(-length))
+        return bytes(self.data[:length])
 
 
 class Again:

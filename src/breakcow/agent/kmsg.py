@@ -3,6 +3,8 @@
 import os
 import re
 
+from .gather import NEXT, Gather
+
 WARNING = 4  # KERN_WARNING; lower is worse
 
 
@@ -12,17 +14,18 @@ class Kmsg:
     def __init__(self) -> None:
         self.file = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         os.lseek(self.file, 0, os.SEEK_END)
+        self.next = Gather([(self.file, 8192, NEXT)])
 
     def news(self) -> str:
         """The lines since the last call that are warnings or worse. What a system call printed is there when it returns."""
         lines: list[str] = []
         while True:
             try:
-                record = os.read(self.file, 8192)
-            except BlockingIOError:
-                return "".join(lines)
+                record = self.next.one()
             except BrokenPipeError:  # printed over before it was read: the next read goes on with the oldest that is left
                 continue
+            if record is None:
+                return "".join(lines)
             head, _, text = record.partition(b";")
             if int(head.split(b",")[0]) & 7 <= WARNING:
                 lines.append(_plain(text.partition(b"\n")[0].decode("ascii", "replace")) + "\n")

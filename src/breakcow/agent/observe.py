@@ -15,7 +15,7 @@ from . import ksm, smaps
 from .contents import Contents
 from .gather import Again
 from .process import Held, Process
-from .reading import MIXED, NUMBER, PFN, PRESENT, SOFT_DIRTY, SWAP, UFFD_WP, Reading
+from .reading import MIXED, NUMBER, PFN, PRESENT, SOFT_DIRTY, SWAP, UFFD_WP, Numbers, Reading
 from .thp import HUGE
 
 SWAP_TYPE = SWP_PTE_MARKER = 31  # the last type, which no swap area can have (include/linux/swap.h)
@@ -70,11 +70,13 @@ class Observer:
         self.shared_with_others = False  # a page is mapped more often than by the processes that are observed
         self.seen: dict[tuple[object, ...], Seen] = {}  # what was said of pages, to be said again
 
-    def observe(self, processes: Iterable[Process], merged: bool) -> dict[str, Seen]:
-        """The processes, as they are now. merged: ksmd may have merged pages since the last time."""
+    def observe(self, processes: Iterable[Process], merged: bool, counting: bool) -> dict[str, Seen]:
+        """The processes, as they are now. merged: ksmd may have merged pages since the last time. counting: read `counters` too."""
         everybody = sorted(processes, key=lambda process: process.name)
         living = [process for process in everybody if process.alive]
-        same = self.reading.again(living) and [process.mapped for process in living] == self.mapped
+        same = (
+            self.reading.again(living, self.counters.wanted if counting else ()) and [process.mapped for process in living] == self.mapped
+        )
         if not same or not self.still or self.offsets or (merged and not self.bits.ksm):
             self._look_anew(living, merged)
         return {process.name: self._process(process) for process in everybody}
@@ -206,22 +208,29 @@ class Counters:
         self.kpagecount = _open("/proc/kpagecount")
         self._aim()
         self.numbers = Again()
-        self.values: dict[str, int] = {}  # what was read last
+        self.taken: Numbers = ((), b"")
+        self.values: dict[str, int] = {}  # what was taken last
 
     def read(self) -> dict[str, int]:
         """The counters of KSM, and cow_ksm of /proc/vmstat since boot, as far as this kernel has them; "scanned" is how many pages KSM
         counts as merged or as seen without a partner."""
-        if self.numbers.read(self.wanted):
+        self.numbers.read(self.wanted)
+        return self.take((self.numbers.results, self.numbers.data))
+
+    def take(self, read: Numbers) -> dict[str, int]:
+        """The same, from what somebody else has read of `wanted`."""
+        if read == self.taken:
             return self.values
-        line, *lengths = self.numbers.results
-        starts = range(LINE, len(self.numbers.data), NUMBER)
-        texts = (self.numbers.data[start : start + length] for start, length in zip(starts, lengths, strict=True))
+        self.taken = read
+        (line, *lengths), data = read
+        starts = range(LINE, len(data), NUMBER)
+        texts = (data[start : start + length] for start, length in zip(starts, lengths, strict=True))
         values = {name: int(text) for name, text in zip(self.files, texts, strict=True)}
         self.values = {name: values[name] for name in ksm.COUNTERS if name in values}
         self.values["scanned"] = sum(values.get(name, 0) for name in SCANNED)
         if not self.cow_ksm:
             return self.values
-        cow_ksm = COW_KSM.match(self.numbers.data[:line])
+        cow_ksm = COW_KSM.match(data[:line])
         if cow_ksm is None:  # a number before it has got longer
             self._aim()
             return self.read()

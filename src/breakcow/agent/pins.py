@@ -87,17 +87,14 @@ class Spliced:
 
     def __init__(self, pipe: int) -> None:
         self.pipe = pipe
+        self.output, self.into = os.pipe2(os.O_CLOEXEC)
 
     def content(self) -> bytes:
         """What the pipe holds; it stays in the pipe (tee(2))."""
-        output, into = os.pipe2(os.O_CLOEXEC)
-        try:
-            abi.syscall(abi.TEE, self.pipe, into, abi.PAGE, 0)
-            return os.read(output, abi.PAGE)
-        finally:
-            os.close(output)
-            os.close(into)
+        abi.syscall(abi.TEE, self.pipe, self.into, abi.PAGE, 0)
+        return os.read(self.output, abi.PAGE)
 
     def close(self) -> None:
         """Throw away what the pipe holds."""
-        os.close(self.pipe)
+        for fd in (self.pipe, self.output, self.into):
+            os.close(fd)

@@ -18,13 +18,14 @@ NUMBER = 32  # bytes, at most, of a file with one number
 NO_FILE = -1  # what stands for many base pages has no one content
 FRAME = struct.Struct(f"<QQ{PAGE}s")
 
+Numbers = tuple[tuple[int, ...], bytes]  # results and data of reads
 Look = tuple[int, int, bytes | None]  # flags, mapcount, content; None where this kernel refuses to read it
 
 
 class Reading:
     """entries: process -> pagemap entry of each page. merging: process -> ksm_merging_pages, where there is such a file.
     frames: pfn -> what was seen of it, in the order of processes and pages. kpageflags, kpagecount: the open files. huge: some pages stand
-    for many."""
+    for many. more: the results and the data of what else was wanted."""
 
     def __init__(self, kpageflags: int, kpagecount: int, huge: bool) -> None:
         self.kpageflags, self.kpagecount, self.huge = kpageflags, kpagecount, huge
@@ -32,13 +33,16 @@ class Reading:
         self.entries: dict[str, list[int]] = {}
         self.merging: dict[str, int] = {}
         self.frames: dict[int, Look] = {}
+        self.more: Numbers = ((), b"")
         self._tables, self._looks = Again(), Again()
 
-    def again(self, living: Sequence[Process]) -> bool:
-        """Read of these processes what is to be seen of them: whether it is what was read the last time."""
+    def again(self, living: Sequence[Process], more: Sequence[Read]) -> bool:
+        """Read what is to be seen of these processes, and `more`: whether it is what was read the last time."""
         names = [process.name for process in living]
         tables = [_tables(process) for process in living]
-        same = self._tables.read(tuple(itertools.chain.from_iterable(tables))) and names == self.names
+        same = self._tables.read((*itertools.chain.from_iterable(tables), *more)) and names == self.names
+        count = len(self._tables.results) - len(more)
+        self.more = self._tables.results[count:], self._tables.data[len(self._tables.data) - sum(size for _, size, _ in more) :]
         same = same and not self.huge  # of these the tables say only how they begin
         if not same:
             self.names = names
@@ -55,7 +59,7 @@ class Reading:
         """Take the page tables apart."""
         at = 0
         self.entries, self.merging = {}, {}
-        pieces = zip(self._tables.reads, self._tables.results, strict=True)
+        pieces = iter(zip(self._tables.reads, self._tables.results, strict=True))
         for process in living:
             (_, size, _), read = next(pieces)
             _demand(read == size, read)

@@ -265,7 +265,7 @@ class Run:
         """What is seen now, as JSON of backend.observation.Observation. kernel: after an action of the kernel."""
         if self.program.splits:
             self.rests.fill(self.processes.values())
-        seen: Seen = {"outcome": outcome, "processes": self.observer.observe(self.processes.values(), kernel)}
+        seen: Seen = {"outcome": outcome, "processes": self.observer.observe(self.processes.values(), kernel, self.counts)}
         if self.program.merges and self.observer.shared_with_others:
             self._blame_others("a page of the test was merged with one of it")
         if self.resumed:
@@ -273,7 +273,7 @@ class Run:
         if self.events:
             seen["events"] = self.events
         if self.counts:
-            counters = self.observer.counters.read()
+            counters = self.observer.counters.take(self.observer.reading.more)
             # what KSM counts can be ours, as it is not more than we have; once it is more, somebody else merges too
             self.counts = counters["scanned"] <= len(self.processes) * self.base_pages
             if self.counts:

@@ -1,9 +1,10 @@
 """The controller's side of a userfaultfd: it holds the only descriptor, makes the ioctls and reads the messages."""
 
-import os
+import functools
 import struct
 
 from . import abi
+from .gather import NEXT, Gather
 
 FEATURES = {2: 1 << 7, 4: 1 << 1, 8: 1 << 2, 16: 1 << 13, 32: 1 << 15}  # of the action table -> UFFD_FEATURE_*
 USER_MODE_ONLY = 1  # of the action table, and UFFD_USER_MODE_ONLY
@@ -53,11 +54,7 @@ def unregister(fd: int, start: int, length: int) -> str:
 def read_messages(fd: int) -> list[tuple[str, int]]:
     """The messages that wait in `fd`: (kind, address), where for "fork" the address is the new file descriptor."""
     messages: list[tuple[str, int]] = []
-    while True:
-        try:
-            data = os.read(fd, MESSAGE)
-        except BlockingIOError:
-            return messages
+    while (data := _next(fd).one()) is not None:
         kind = KINDS.get(data[0], "unknown")
         if kind == "wp":
             messages.append((kind, struct.unpack_from("<Q", data, 16)[0]))
@@ -65,3 +62,10 @@ def read_messages(fd: int) -> list[tuple[str, int]]:
             messages.append((kind, struct.unpack_from("<I", data, 8)[0]))
         else:
             messages.append((kind, struct.unpack_from("<Q", data, 8)[0]))
+    return messages
+
+
+@functools.cache
+def _next(fd: int) -> Gather:
+    """What reads the next message of whatever userfaultfd has this number. Mostly there is none, of which os.read() makes an exception."""
+    return Gather([(fd, MESSAGE, NEXT)])
