@@ -17,6 +17,7 @@ import pytest
 from backend.host_programs import flat, on_host, results
 from breakcow import litmus
 from breakcow.agent import ksm
+from breakcow.agent.settings import COMPACTION
 from breakcow.backend.errors import LostBackend, RunFailed
 from breakcow.backend.host import HostBackend
 
@@ -53,6 +54,7 @@ def gone(pids: list[int]) -> bool:
 
 def settings() -> dict[str, str]:
     files = {name: Path(ksm.DIRECTORY, name).read_text() for name in ksm.TOUCHED if ksm.has(name)}
+    files |= {"compaction": Path(COMPACTION).read_text()}  # every kernel with a profile has it
     return files | {"cpus": str(os.sched_getaffinity(ksm.find()))}
 
 
@@ -76,6 +78,7 @@ def test_settings_are_changed_while_it_runs_and_put_back_by_close(alone: None) -
         litmus_processes = descendants(agent_of(backend))
     assert during != before
     assert during["run"].strip() == "1"
+    assert during["compaction"].strip() == "0"
     assert settings() == before
     assert litmus_processes
     assert gone(litmus_processes)

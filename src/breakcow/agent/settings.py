@@ -1,4 +1,5 @@
-"""The machine's settings of KSM and of huge pages while programs run: one run at a time, and everything put back in all cases.
+"""The machine's settings of KSM, of huge pages and of compaction while programs run: one run at a time, and everything put back in all
+cases.
 
 A watcher process waits for the controller to end, however that comes about, and puts the settings back. It inherits the lock, so the next
 run begins when they are back.
@@ -15,6 +16,7 @@ from .watcher import Watcher
 
 LOCK_DIRECTORY = "/run/breakcow"  # root's: nobody else can wait there
 LOOK_SECONDS = 0.05
+COMPACTION = "/proc/sys/vm/compaction_proactiveness"  # how eagerly kcompactd moves pages that nobody asked it to: a program's too
 WAITING = "another run of breakcow is using this machine's KSM settings: waiting until it ends"
 
 
@@ -26,12 +28,13 @@ class Settings:
 
     def __init__(self, say: Callable[[str], None], wanted: Callable[[], bool]) -> None:
         lock = _lock(say, wanted)
-        files = [f"{ksm.DIRECTORY}/{name}" for name in ksm.TOUCHED] + [thp.path(name) for name in thp.START]
+        files = [COMPACTION, *(f"{ksm.DIRECTORY}/{name}" for name in ksm.TOUCHED), *(thp.path(name) for name in thp.START)]
         saved = {file: text for file in files if (text := thp.setting(file)) is not None}
         ksmd = ksm.find()
         cpus, nice = os.sched_getaffinity(ksmd), os.getpriority(os.PRIO_PROCESS, ksmd)
         self.watcher = Watcher(lambda: _put_all_back(saved, ksmd, cpus, nice), (lock,))
         os.close(lock)
+        _set(COMPACTION, "0")
         os.sched_setaffinity(ksmd, os.sched_getaffinity(0))
 
     def restore(self) -> None:
@@ -71,13 +74,13 @@ def _put_all_back(saved: dict[str, str], ksmd: int, cpus: set[int], nice: int) -
     """Unmerge what is merged, and put the settings back, and ksmd to its CPUs and its priority."""
     run = f"{ksm.DIRECTORY}/run"
     for name, text in ((run, "2"), *((name, text) for name, text in saved.items() if name != run), (run, saved[run])):
-        _put_back(name, text)
+        _set(name, text)
     os.sched_setaffinity(ksmd, cpus)
     os.setpriority(os.PRIO_PROCESS, ksmd, nice)
 
 
-def _put_back(path: str, text: str) -> None:
-    """Write a setting; what the kernel refuses cannot be helped here."""
+def _set(path: str, text: str) -> None:
+    """Write a setting; what the kernel refuses, or does not have, cannot be helped here."""
     try:
         with open(path, "w") as file:
             file.write(text)
