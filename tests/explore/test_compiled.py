@@ -2,17 +2,20 @@
 
 import ast
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("numba")
 
 from breakcow.explore import compiled
+from breakcow.explore.normal import normalise
+from breakcow.explore.program import start
 from breakcow.kernel import PROFILES, Profile
 from breakcow.mm.actions import VERBS
 from breakcow.mm.ghost import follow
 from breakcow.mm.promises import broken
-from breakcow.mm.schema import Bounds, State
+from breakcow.mm.schema import Bounds, Grid, State
 from breakcow.mm.step import boot, step
 from mm.machine import random_program
 
@@ -90,3 +93,24 @@ def test_compiled_once_means_compiled_for_all_later_runs() -> None:
     record = compiled.new_record(BOUNDS)[0]
     again.run_step(record, 0, 0, 0, 1, 0)
     assert sum(again.run_step.stats.cache_hits.values()) == 1
+
+
+def test_no_rule_counts_an_index_from_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The compiled form does not ask whether one is negative."""
+
+    def checked(grid: Grid, index: int | tuple[int, int]) -> Any:
+        indices = index if isinstance(index, tuple) else (index,)
+        assert all(0 <= at < extent for at, extent in zip(indices, grid.shape, strict=True)), index
+        return plain(grid, index)
+
+    plain = Grid.__getitem__
+    monkeypatch.setattr(Grid, "__getitem__", checked)
+    for profile in (*PROFILES.values(), FEW):
+        for seed in range(5):
+            state = start(BOUNDS, (0, 0, 1), profile)
+            for operation, choices in random_program(seed, 60, BOUNDS.processes, BOUNDS.pages):
+                state.step.choices = choices
+                step(state, *operation)
+                follow(state, *operation)
+                broken(state)
+                normalise(state, 1)

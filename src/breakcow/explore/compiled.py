@@ -57,7 +57,7 @@ ENTRIES = (  # what is called from outside
 )
 HEAD = """from numba import from_dtype, int64, njit, void
 
-from breakcow.explore.together import compare_and_swap, rule
+from breakcow.explore.together import compare_and_swap, copy_words, fold_product, rule
 from breakcow.mm.schema import TRANSIENT, Bounds, dtype
 
 BITS = {bits!r}

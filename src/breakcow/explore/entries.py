@@ -1,6 +1,6 @@
 """What Python calls of the compiled rules, apart from the search itself."""
 
-from breakcow.explore.expand import breaches, by_operation, owner
+from breakcow.explore.expand import breaches, by_operation, owner, settle
 from breakcow.explore.normal import normalise
 from breakcow.explore.packing import pack, unpack
 from breakcow.explore.table import find_or_insert, hash_row
@@ -48,7 +48,8 @@ def leads_to(states: Words, i: int, actions: Words, work: States, raw: Words, ma
     unpack(work[0], states, i)
     k = 0
     for a in range(actions.shape[0]):
-        k = by_operation(work, raw, made, k, 1, i, actions, a, 0, 0, 1, made, tally, counts)
+        k = by_operation(work, raw, made, k, 1, i, actions, a, 0, 1, counts)
+    settle(work, raw, made, k, actions, 0, 0, made, tally, counts)
     return k
 
 

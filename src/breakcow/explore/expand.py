@@ -11,12 +11,13 @@ from breakcow.mm.flags import BUSY, PROCESS_NONE, PROCESS_RUNNING, ZERO_PAGE
 from breakcow.mm.ghost import BREACH_EVENT, BREACH_READ, BREACH_TRAP, follow
 from breakcow.mm.promises import broken, broken_on_page
 from breakcow.mm.schema import State
-from breakcow.mm.step import FORK, SPAWN, may_act, step
+from breakcow.mm.step import FORK, SPAWN, act, clear_step, may_act
 
 TRANSITIONS = 0  # what `counts` holds
 FOUND = 1
 FINDS = 2
 LOST = 3
+DISABLED = -2  # instead of the next choices: there is no such step
 MOST_CHOICES = 4  # successors of a state by one operation, on the average of a block
 KINDS = 64  # of a page that a promise is broken on
 PROMISES_CHECKED = 9
@@ -63,8 +64,9 @@ def expand(
             unpack(work[j], frontier, i + j)
         k = 0
         for a in range(actions.shape[0]):
-            k = by_operation(work, raw, made, k, taken, base + i, actions, a, picked, symmetric, 0, finds, tally, counts)
+            k = by_operation(work, raw, made, k, taken, base + i, actions, a, symmetric, 0, counts)
             if a + 1 == actions.shape[0] or 2 * k > made.shape[0]:
+                settle(work, raw, made, k, actions, picked, symmetric, finds, tally, counts)
                 look_up(work, made, k, actions, picked, table, out, origin, finds, tally, counts, sent, shard, shards)
                 k = 0
         i += taken
@@ -92,7 +94,7 @@ def look_up(
     for j in range(k):
         made[j, 4] = table[made[j, 3] & table.shape[0] - 1]  # misses all caches, for all j at once
     for j in range(k):
-        if is_new(table, sent, made[j, 3], shard, shards):
+        if made[j, 3] and is_new(table, sent, made[j, 3], shard, shards):
             keep(work[parents + j], made, j, actions, picked, out, origin, finds, tally, counts)
 
 
@@ -113,20 +115,7 @@ def owner(h: int, shards: int) -> int:
 
 
 def by_operation(
-    work: States,
-    raw: Words,
-    made: Words,
-    k: int,
-    taken: int,
-    first: int,
-    actions: Words,
-    a: int,
-    picked: int,
-    symmetric: int,
-    idle: int,
-    finds: Words,
-    tally: Row,
-    counts: Row,
+    work: States, raw: Words, made: Words, k: int, taken: int, first: int, actions: Words, a: int, symmetric: int, idle: int, counts: Row
 ) -> int:
     """The successors of the first `taken` states in `work`, numbered from `first` on, by the operation `a`: from row `k` of `made` on, to
     the row before the one that is returned. idle: a step that leaves the state as it is has a row too; it is a transition in any case.
@@ -134,44 +123,65 @@ def by_operation(
     One operation is tried on many states before the next is: what it does is the same from state to state, so that the processor guesses
     right which way the rules will go.
     """
-    parents = work.shape[0] - made.shape[0]
-    verb, p, v, n, c = actions[a, 0], actions[a, 1], actions[a, 2], actions[a, 3], actions[a, 4]
     for i in range(taken):
-        s = work[i]
-        if (
-            not may_act(s, verb, p, c)
-            or (symmetric and actions[a, 5] > highest_content(s) + 1)
-            or not in_one_piece(s, p, v, n)
-            or ((verb == FORK or verb == SPAWN) and not next_process(s, c))
-        ):
+        if not may_be_tried(work[i], actions, a, symmetric):
             continue
         choices = 0
         while choices >= 0:
             if k == made.shape[0]:
                 counts[LOST] += 1
                 return k
-            copy_row(raw, i, parents + k)
-            t = work[parents + k]
-            t.step.choices = choices
-            step(t, verb, p, v, n, c)
-            if t.step.result == BUSY:
-                break
             made[k, 0] = first + i
             made[k, 1] = a
             made[k, 2] = choices
-            choices = next_choices(choices, t.step.drawn)
-            follow(t, verb, p, v, n, c)
+            choices = successor(work, raw, made, i, k, actions, a, choices)
+            if choices == DISABLED:
+                break
             counts[TRANSITIONS] += 1
-            if not idle and same_row(raw, i, parents + k):
-                continue
-            bits = breaches(t) & picked
-            if bits:
-                note(t, made, k, bits, verb, finds, tally, counts)
-            else:
-                normalise(t, symmetric)
-                made[k, 3] = hash_row(raw, parents + k)
+            if idle or not same_row(raw, i, work.shape[0] - made.shape[0] + k):
                 k += 1
     return k
+
+
+def may_be_tried(s: State, actions: Words, a: int, symmetric: int) -> int:
+    """Whether operation `a` is one of this state, as far as can be told before it is taken."""
+    verb, p, v, n, c = actions[a, 0], actions[a, 1], actions[a, 2], actions[a, 3], actions[a, 4]
+    if not may_act(s, verb, p, c) or (symmetric and actions[a, 5] > highest_content(s) + 1) or not in_one_piece(s, p, v, n):
+        return 0
+    return next_process(s, c) if verb == FORK or verb == SPAWN else 1
+
+
+def successor(work: States, raw: Words, made: Words, i: int, k: int, actions: Words, a: int, choices: int) -> int:
+    """Make row `k` of `made` what follows from state `i` by operation `a` and these choices; the next choices, -1 after the last, or
+    DISABLED."""
+    verb, p, v, n, c = actions[a, 0], actions[a, 1], actions[a, 2], actions[a, 3], actions[a, 4]
+    row = work.shape[0] - made.shape[0] + k
+    copy_row(raw, i, row)
+    t = work[row]
+    clear_step(t)
+    t.step.choices = choices
+    act(t, verb, p, v, n, c)
+    if t.step.result == BUSY:
+        return DISABLED
+    follow(t, verb, p, v, n, c)
+    return next_choices(choices, t.step.drawn)
+
+
+def settle(
+    work: States, raw: Words, made: Words, k: int, actions: Words, picked: int, symmetric: int, finds: Words, tally: Row, counts: Row
+) -> None:
+    """Give the successors in the first `k` rows of `made` their normal form and its hash; 0 for a find, which is noted and goes no
+    further."""
+    parents = work.shape[0] - made.shape[0]
+    for j in range(k):
+        t = work[parents + j]
+        bits = breaches(t) & picked
+        if bits:
+            note(t, made, j, bits, actions[made[j, 1], 0], finds, tally, counts)
+            made[j, 3] = 0
+        else:
+            normalise(t, symmetric)
+            made[j, 3] = hash_row(raw, parents + j)
 
 
 def next_choices(choices: int, drawn: int) -> int:

@@ -239,6 +239,20 @@ def name_ranks(s: State) -> None:
     """Ranks on ksmd's list of mms count from 1 without a gap."""
     if not s.ksm.last_entered:
         return
+    if s.ksm.last_entered != ranked(s):
+        close_gaps(s)
+
+
+def ranked(s: State) -> int:
+    """How many processes have a rank. If it is the highest one given out, there is no gap."""
+    count = 0
+    for p in range(s.proc.shape[0]):
+        count += 1 if s.proc[p].entered > 0 else 0
+    return count
+
+
+def close_gaps(s: State) -> None:
+    """Give the ranks in use new numbers, in their order."""
     k = 0
     found = 1
     while found:

@@ -26,7 +26,7 @@ def unpack(s: State, words: Words, i: int) -> None:
 
 
 def persistent() -> int:
-    """How many 64-bit words of a state outlast a step: the first ones. Stands for the function that source() generates."""
+    """How many 64-bit words of a state outlast a step: the first ones, an even number. Stands for the function that source() generates."""
     raise NotImplementedError
 
 

@@ -113,6 +113,7 @@ class Search:
         self.levels: list[Level] = []
         self.tally = Tally()
         self._table = np.zeros(1 << 16, np.int64)
+        self._spare: list[Scratch] = []
         self._gate = threading.Condition()
         self._inside = 0
         self._growing = False
@@ -160,12 +161,13 @@ class Search:
 
         def work() -> None:
             try:
-                scratch = Scratch(self)
+                scratch = self._spare.pop() if self._spare else Scratch(self)
                 while not self._stop and (task := self._take(tasks)) is not None:
                     self._expand(scratch, level, *task)
                     progress(self.tally)
                     if time.monotonic() > deadline:
                         self._stop = "the time is over"
+                self._spare.append(scratch)
             except BaseException as error:
                 failures.append(error)
                 self._stop = "interrupted"

@@ -15,6 +15,7 @@ from breakcow.mm.schema import LAYOUT, RECORDS
 
 Field = tuple[str, str]  # record, field
 Constants = dict[Field, int]
+Folded = dict[tuple[str, frozenset[Field], frozenset[tuple[str, int]]], ast.FunctionDef]
 ARITHMETIC: dict[type, Callable[[int, int], int]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -52,8 +53,10 @@ def specialise(rules: Rules, roots: Sequence[str], start: Constants) -> tuple[di
     known.
     """
     constants = dict(start)
+    mentioned = {name: _mentioned(function) for name, function in rules.functions.items()}
+    known: Folded = {}
     while True:
-        folded = _fold_all(rules, roots, constants)
+        folded = _fold_all(rules, roots, constants, mentioned, known)
         varying = {field for function in folded.values() for field in _changed(function, constants)}
         if not varying:
             return {name: _without(function, constants) for name, function in folded.items()}, constants
@@ -61,8 +64,16 @@ def specialise(rules: Rules, roots: Sequence[str], start: Constants) -> tuple[di
             del constants[field]
 
 
-def _fold_all(rules: Rules, roots: Sequence[str], constants: Constants) -> dict[str, ast.FunctionDef]:
-    """Every function that can be reached, folded; again while a function turns out to give one number alone."""
+def _mentioned(function: ast.FunctionDef) -> frozenset[str]:
+    """The fields that a function may read or set, and the functions that it may call: what its folding depends on."""
+    return frozenset(node.attr for node in ast.walk(function) if isinstance(node, ast.Attribute)) | frozenset(called_by(function))
+
+
+def _fold_all(
+    rules: Rules, roots: Sequence[str], constants: Constants, mentioned: Mapping[str, frozenset[str]], known: Folded
+) -> dict[str, ast.FunctionDef]:
+    """Every function that can be reached, folded; again while a function turns out to give one number alone. known: what was folded
+    before, by name and by what of `mentioned` was thought constant."""
     numbers: dict[str, int] = {}
     while True:
         folded: dict[str, ast.FunctionDef] = {}
@@ -70,7 +81,11 @@ def _fold_all(rules: Rules, roots: Sequence[str], constants: Constants) -> dict[
         while waiting:
             name = waiting.pop()
             if name not in folded:
-                folded[name] = _fold(rules, rules.functions[name], constants, numbers)
+                fields = frozenset(field for field in constants if field[1] in mentioned[name])
+                key = name, fields, frozenset(item for item in numbers.items() if item[0] in mentioned[name])
+                if key not in known:
+                    known[key] = _fold(rules, rules.functions[name], constants, numbers)
+                folded[name] = known[key]
                 waiting += [called for called in called_by(folded[name]) if called in rules.functions]
         alone = {name: number for name, one in folded.items() if name not in roots and (number := _only_number(one)) is not None}
         if alone.keys() <= numbers.keys():

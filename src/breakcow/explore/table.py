@@ -1,18 +1,16 @@
 """The set of all states seen: an open-addressing table of 64-bit hashes, which several threads fill at once. Compiled with the rules."""
 
 from breakcow.explore.packing import persistent
-from breakcow.explore.together import compare_and_swap
+from breakcow.explore.together import compare_and_swap, copy_words, fold_product
 from breakcow.explore.words import Row, Words
 
 ODD = -7046029254386353131  # odd 64-bit constants with no pattern in their bits
 MIX = -4658895280553007687
-LOW_32 = 0xFFFFFFFF
 
 
 def copy_row(raw: Words, i: int, k: int) -> None:
     """Row `k` becomes row `i`, but for what the next step clears."""
-    for word in range(persistent()):
-        raw[k, word] = raw[i, word]
+    copy_words(raw, i, k, persistent())  # type: ignore[call-arg]  # Numba gives the first argument
 
 
 def same_row(raw: Words, i: int, k: int) -> int:
@@ -24,27 +22,15 @@ def same_row(raw: Words, i: int, k: int) -> int:
 
 
 def hash_row(raw: Words, i: int) -> int:
-    """The hash of row `i`, never 0, for 0 is an empty slot of the table. Four lanes keep the multiplier busy."""
-    a, b, c, d = ODD, MIX, ~ODD, ~MIX
-    w = 0
-    while w + 4 <= persistent():
-        a = stir(a ^ raw[i, w])
-        b = stir(b ^ raw[i, w + 1])
-        c = stir(c ^ raw[i, w + 2])
-        d = stir(d ^ raw[i, w + 3])
-        w += 4
-    while w < persistent():
-        a = stir(a ^ raw[i, w])
-        w += 1
-    h = stir(stir(stir(a) ^ b) ^ c) ^ d
-    h = stir(h ^ h >> 32 & LOW_32)
+    """The hash of row `i`, never 0, for 0 is an empty slot of the table: products of two words each, every word with a key of its own."""
+    h = 0
+    key = ODD
+    for w in range(0, persistent(), 2):
+        next_key = key + MIX
+        h ^= fold_product(raw[i, w] ^ key, raw[i, w + 1] ^ next_key)  # type: ignore[call-arg]
+        key = next_key + MIX
+    h = fold_product(h ^ MIX, ODD)  # type: ignore[call-arg]
     return h if h else 1
-
-
-def stir(h: int) -> int:
-    """Spread every bit of `h` over the word."""
-    h *= ODD
-    return h ^ h >> 29 & 0x7FFFFFFFF
 
 
 def find_or_insert(table: Row, h: int) -> int:

@@ -13,10 +13,11 @@ from typing import Any
 
 from llvmlite import ir
 from numba import njit, types
-from numba.core import typed_passes, untyped_passes
+from numba.core import cgutils, typed_passes, untyped_passes
+from numba.core import ir as numba_ir
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder, _LowerResult
-from numba.core.compiler_machinery import LoweringPass, register_pass
+from numba.core.compiler_machinery import FunctionPass, LoweringPass, register_pass
 from numba.core.funcdesc import PythonFunctionDescriptor
 from numba.core.lowering import Lower
 from numba.core.typed_passes import NativeLowering
@@ -55,7 +56,7 @@ class LowerTogether(LoweringPass):
             LowerTogether.library = Library(context.codegen(), "rules")
         library = state.library = LowerTogether.library
         tags = [state.flags.get_mangle_string()]
-        parts = (state.func_ir, state.typemap, state.return_type, state.calltypes, context.mangler, False, False)
+        parts = (state.func_ir, state.typemap, state.return_type, state.calltypes, context.mangler, bool(state.flags.forceinline), False)
         function = PythonFunctionDescriptor.from_specialized_function(*parts, abi_tags=tags)
         with context.push_code_library(library):
             lower = Lower(context, library, function, state.func_ir, metadata=state.metadata)
@@ -66,6 +67,30 @@ class LowerTogether(LoweringPass):
         return True
 
 
+@register_pass(mutates_CFG=False, analysis_only=False)
+class CountFromTheStart(FunctionPass):
+    """No rule counts an index from the end, so none is asked whether it is negative."""
+
+    _name = "count_from_the_start"
+
+    def __init__(self) -> None:
+        FunctionPass.__init__(self)
+
+    def run_pass(self, state: Any) -> bool:
+        """Make the type of every index unsigned."""
+        state.calltypes = {node: never_negative(node, signature) for node, signature in state.calltypes.items()}
+        return True
+
+
+def never_negative(node: Any, signature: Any) -> Any:
+    """The signature of a call; its second argument has no sign if it is the index of an array."""
+    if not isinstance(node, numba_ir.SetItem) and not (isinstance(node, numba_ir.Expr) and node.op == "getitem"):
+        return signature
+    array, index, *value = signature.args
+    unsigned = types.UniTuple(types.uintp, len(index)) if isinstance(index, types.BaseTuple) else types.uintp
+    return signature.replace(args=(array, unsigned, *value))
+
+
 class Compiler(CompilerBase):
     """Numba's own passes but for the last, and for those that look for what no rule has: closures, array expressions, literal arguments."""
 
@@ -73,6 +98,8 @@ class Compiler(CompilerBase):
         """The one pipeline."""
         pipeline = DefaultPassBuilder.define_nopython_pipeline(self.state)
         passes = [(one, words) for one, words in pipeline.passes if one not in UNNEEDED]
+        at = next(number for number, (one, _) in enumerate(passes) if one is typed_passes.NopythonTypeInference)
+        passes.insert(at + 1, (CountFromTheStart, "count from the start"))
         pipeline.passes = [(LowerTogether if one is NativeLowering else one, words) for one, words in passes]
         pipeline.finalize()
         return [pipeline]
@@ -109,3 +136,30 @@ def compare_and_swap(_context: Any, array: Any, _index: Any, _value: Any) -> Any
         return builder.extract_value(pair, 0)
 
     return types.int64(array, types.int64, types.int64), build
+
+
+@intrinsic
+def copy_words(_context: Any, array: Any, _source: Any, _target: Any, _count: Any) -> Any:
+    """copy_words(array, i, k, count): the first `count` words of row `i` become those of row `k`, another one."""
+
+    def build(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        view = context.make_array(array)(context, builder, args[0])
+        width = builder.extract_value(view.shape, 1)
+        source, target = (builder.gep(view.data, [builder.mul(row, width)]) for row in args[1:3])
+        cgutils.raw_memcpy(builder, target, source, args[3], 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.int64, types.int64), build
+
+
+@intrinsic
+def fold_product(_context: Any, _a: Any, _b: Any) -> Any:
+    """fold_product(a, b): the upper half of the 128-bit product of two words without sign, xor the lower."""
+
+    def build(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        wide = ir.IntType(128)
+        product = builder.mul(*(builder.zext(word, wide) for word in args))
+        halves = builder.xor(product, builder.lshr(product, ir.Constant(wide, 64)))
+        return builder.trunc(halves, ir.IntType(64))
+
+    return types.int64(types.int64, types.int64), build

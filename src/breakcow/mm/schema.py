@@ -194,6 +194,7 @@ LAYOUT = {
     "step": ("Step", ""),
 }
 TRANSIENT = ("resumed", "event", "step")  # the outcome of one step: cleared when the next begins
+VECTOR = 32  # bytes that a processor copies and compares at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,8 +301,8 @@ class State:
 
 
 def dtype(bounds: Bounds, bits: Mapping[tuple[str, str], int] | None = None) -> Any:
-    """The NumPy record type of the same state (NumPy is imported here), a whole number of 64-bit words long, and so is what of it outlasts
-    a step; the behaviours of the kernel are constants of the code.
+    """The NumPy record type of the same state (NumPy is imported here), a multiple of VECTOR long, as is what of it outlasts a step; the
+    behaviours of the kernel are constants of the code.
 
     bits: other widths than those above of some (record, field); 0 leaves one out.
     Raises ValueError for bounds whose frames, counted from 1, do not fit in their fields.
@@ -316,10 +317,10 @@ def dtype(bounds: Bounds, bits: Mapping[tuple[str, str], int] | None = None) -> 
         wide = {field: (bits or {}).get((record, field), most) for field, (most, _) in RECORDS[record].items()}
         cells = np.dtype([(field, f"i{number // 8}") for field, number in wide.items() if number])
         if name in TRANSIENT:
-            at += -at % 8
+            at += -at % VECTOR
         if cells.names:
             whole = np.dtype((cells, bounds.shape(axes))) if axes else cells
             parts.append((name, whole, at))
             at += whole.itemsize
     names, formats, offsets = zip(*parts, strict=True)
-    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": at + -at % 8})
+    return np.dtype({"names": names, "formats": formats, "offsets": offsets, "itemsize": at + -at % VECTOR})

@@ -39,12 +39,17 @@ def step(s: State, verb: int, p: int, v: int, n: int, c: int) -> None:
     """Execute one action of the action table; its outcome is in s.step, s.event and s.resumed."""
     clear_step(s)
     if may_act(s, verb, p, c):
-        s.step.result = dispatch(s, verb, p, v, n, c)
-        if s.step.result == BLOCKED:
-            fall_asleep(s, verb, p, v, n, c)
-        wake_up(s)
+        act(s, verb, p, v, n, c)
     else:
         s.step.result = BUSY
+
+
+def act(s: State, verb: int, p: int, v: int, n: int, c: int) -> None:
+    """The operation of an actor that may act, and what it wakes."""
+    s.step.result = dispatch(s, verb, p, v, n, c)
+    if s.step.result == BLOCKED:
+        fall_asleep(s, verb, p, v, n, c)
+    wake_up(s)
 
 
 def clear_step(s: State) -> None:
