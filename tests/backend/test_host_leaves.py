@@ -149,7 +149,7 @@ def test_two_runs_wait_for_each_other_and_say_so(alone: None) -> None:
         first.close()
         assert b'"content":2' in second._answers.readline()
         assert b"done" in second._answers.readline()
-        second._idle = True
+        second._unanswered = 0
 
 
 def test_a_step_that_hangs_is_an_outcome_and_its_processes_are_gone(host: HostBackend) -> None:
@@ -166,7 +166,7 @@ def test_a_step_that_hangs_is_an_outcome_and_its_processes_are_gone(host: HostBa
     answers = []
     while "done" not in (answer := host._receive()):
         answers.append(answer)
-    host._idle = True
+    host._unanswered = 0
     assert answers[-1]["outcome"] == {"result": "hang"}
     assert {seen["state"] for seen in answers[-1]["processes"].values()} == {"killed"}  # type: ignore[attr-defined]
     assert gone(processes[1:])

@@ -1,5 +1,8 @@
 """Measuring the specification as if it were a kernel finds the profile it was given."""
 
+from collections.abc import Callable
+from functools import partial
+
 import msgspec
 import pytest
 
@@ -28,6 +31,9 @@ class ModelKernel:
 
     def run(self, program: Program) -> tuple[Observation, ...]:
         return tuple(self._shown(seen) for seen in self.model.run(program))
+
+    def ask(self, program: Program) -> Callable[[], tuple[Observation, ...]]:
+        return partial(self.run, program)
 
     def _shown(self, seen: Observation) -> Observation:
         processes = {
