@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -44,6 +45,14 @@ def test_programs_that_are_asked_for_ahead_show_what_they_show_one_by_one(host: 
     with pytest.raises(RunFailed, match="a program has 1 to 6 processes"):
         wrong()
     assert host.run(programs[0]) == alone[0]
+
+
+def test_no_answer_loses_a_piece_where_a_ring_wakes_who_writes_it(host: HostBackend) -> None:
+    pinned = flat("A write x 7\n" + "A pin x\nA write x 8\nA unpin x\nA write x 9\n" * 20)
+    alone = host.run(pinned)
+    asked = [host.ask(pinned) for _ in range(20)]  # more than a pipe holds: the agent sleeps while it writes
+    time.sleep(0.5)
+    assert [answer() for answer in asked] == [alone] * 20
 
 
 def test_who_is_gone_or_not_yet_there_is_busy(host: HostBackend) -> None:
