@@ -54,6 +54,7 @@ class Controller:
         self.counters: Counters | None = None
         self.bits: Bits | None = None
         self.walked: mmap.mmap | None = None
+        self.registered: mmap.mmap | None = None
         self.found: dict[str, str] = {}
         self.told = False
 
@@ -84,9 +85,10 @@ class Controller:
 
     def close(self) -> None:
         """No process is left, and all settings are as they were, when this returns."""
-        if self.walked:
-            self.walked.close()  # or it stays mergeable memory for whoever comes after, in this process
-            self.walked = None
+        for memory in (self.walked, self.registered):
+            if memory:
+                memory.close()  # or it stays mergeable for whoever comes after, in this process
+        self.walked = self.registered = None
         if self.nursery:
             self.nursery.close()
             self.nursery = None
@@ -175,6 +177,8 @@ class Controller:
         if self.found["thp"] or self.settings is None:
             raise RequestError(f"there are no huge pages: {self.found['thp'] or self.found['ksm']}")
         thp.begin()
+        if self.registered is None:
+            self.registered = thp.register()
 
     def _prepare(self) -> None:
         """What every run needs, made at the first."""

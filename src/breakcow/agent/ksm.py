@@ -116,17 +116,17 @@ def _until(condition: Callable[[], bool], end: float) -> None:
         os.sched_yield()
 
 
-def find() -> int:
-    """The process id of ksmd; OSError if there is none."""
+def find(name: str = "ksmd") -> int:
+    """The process id of a kernel thread; OSError if there is none."""
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
                 with open(f"/proc/{entry}/stat", "rb") as file:
-                    if file.read(64).split(b" ", 2)[1] == b"(ksmd)":
+                    if file.read(64).split(b" ", 2)[1] == f"({name})".encode():
                         return int(entry)
             except OSError:
                 continue
-    raise FileNotFoundError("no ksmd")
+    raise FileNotFoundError(f"no {name}")
 
 
 class Numbers:

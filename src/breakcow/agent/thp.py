@@ -3,8 +3,11 @@
 khugepaged, which makes huge pages of base pages whenever it comes by, sleeps: what is split stays split.
 """
 
+import mmap
 import os
+import time
 
+from . import abi, ksm
 from .abi import PAGE
 
 DIRECTORY = "/sys/kernel/mm/transparent_hugepage"
@@ -30,6 +33,17 @@ def begin() -> None:
         if os.path.exists(path(name)) and setting(path(name)) != value:
             with open(path(name), "w") as file:
                 file.write(value)
+
+
+def register() -> mmap.mmap:
+    """Memory for huge pages that nobody touches, to be kept. The first such memory of all wakes a khugepaged that has no work, and it would
+    look at the program that it is of. It sleeps when this returns, for as long as START says, whoever comes."""
+    memory = mmap.mmap(-1, 2 * HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    memory.madvise(abi.MADV_HUGEPAGE)
+    with open(f"/proc/{ksm.find('khugepaged')}/stat", "rb", buffering=0) as stat:
+        while os.pread(stat.fileno(), 64, 0).split(b" ", 3)[2] != b"S":
+            time.sleep(0.001)
+    return memory
 
 
 def setting(file: str) -> str | None:

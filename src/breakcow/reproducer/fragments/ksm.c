@@ -1,4 +1,4 @@
-//needs settings sleeping processes
+//needs settings sleeping processes kernel_thread
 #include <sched.h>
 
 #define KSM "/sys/kernel/mm/ksm/"
@@ -63,15 +63,11 @@ static void ksm_back(void)
 /* From here on ksmd scans when it is told to, on our CPU; nothing is merged yet. */
 static void start_ksm(void)
 {
-	char path[32], text[16] = "";
 	cpu_set_t cpu;
 
 	if (access(KSM "run", W_OK))
 		skip(KSM " cannot be written");
-	while (strcmp(text, "ksmd\n")) {
-		snprintf(path, sizeof(path), "/proc/%d/comm", ++ksmd);
-		read_text(path, text, sizeof(text));
-	}
+	ksmd = kernel_thread("ksmd");
 	one_at_a_time();
 	must(sched_getaffinity(ksmd, sizeof(ksmd_cpus), &ksmd_cpus), "sched_getaffinity");
 	at_end(ksm_setting, ksm_back);

@@ -1,9 +1,7 @@
-//needs text
+//needs state_of
 static int sleeping(pid_t process)
 {
-	char path[32], text[256], *end;
+	char state = state_of(process);
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", process);
-	end = read_text(path, text, sizeof(text)) < 0 ? NULL : strrchr(text, ')');
-	return end && (end[2] == 'S' || end[2] == 'D');
+	return state == 'S' || state == 'D';
 }
