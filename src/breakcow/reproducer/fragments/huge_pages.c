@@ -24,22 +24,16 @@ static void need_thp(void)
 		skip(THP " cannot be written");
 }
 
-/*
- * The first process with memory for huge pages wakes a khugepaged that has no work, and it looks at that process. So it gets some
- * work first, and is waited for: then it sleeps for as long as it was told, whoever comes.
- */
+/* The first memory for huge pages wakes a khugepaged without work. So it gets some here; then it sleeps as long as it was told. */
 static void start_thp(void)
 {
-	pid_t khugepaged;
-
 	one_at_a_time();
 	at_end(thp_setting, thp_back);
 	change(thp_setting);
 	prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0);
 	madvise(mmap(NULL, 2 * HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 2 * HUGE, MADV_HUGEPAGE);
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
-	khugepaged = kernel_thread("khugepaged");
-	while (state_of(khugepaged) != 'S')
+	while (state_of(kernel_thread("khugepaged\n")) != 'S')
 		usleep(50);
 }
 

@@ -1,13 +1,12 @@
 //needs text
-static pid_t kernel_thread(const char *name)
+static pid_t kernel_thread(const char *line)
 {
 	char path[32], text[32] = "";
 	pid_t found = 0;
 
-	while (strcmp(text, name)) {
+	while (strcmp(text, line)) {
 		snprintf(path, sizeof(path), "/proc/%d/comm", ++found);
-		if (read_text(path, text, sizeof(text)) >= 0)
-			text[strcspn(text, "\n")] = 0;
+		read_text(path, text, sizeof(text));
 	}
 	return found;
 }

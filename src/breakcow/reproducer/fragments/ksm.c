@@ -67,7 +67,7 @@ static void start_ksm(void)
 
 	if (access(KSM "run", W_OK))
 		skip(KSM " cannot be written");
-	ksmd = kernel_thread("ksmd");
+	ksmd = kernel_thread("ksmd\n");
 	one_at_a_time();
 	must(sched_getaffinity(ksmd, sizeof(ksmd_cpus), &ksmd_cpus), "sched_getaffinity");
 	at_end(ksm_setting, ksm_back);

@@ -1,10 +1,10 @@
 //needs text
-/* R, S, D, ...: the third field of proc(5). */
+/* R, S, D, ...: the third field of proc(5); ? if it is gone. */
 static char state_of(pid_t process)
 {
 	char path[32], text[256], *end;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", process);
 	end = read_text(path, text, sizeof(text)) < 0 ? NULL : strrchr(text, ')');
-	return end ? end[2] : 0;
+	return end ? end[2] : '?';
 }
