@@ -119,6 +119,12 @@ def test_a_store_faults_where_the_entry_is_not_writable(host: HostBackend) -> No
     assert [each.outcome.faults for each in host.run(flat(body))] == [1, 0, None, 1, None, 1, 1, 0, 0]
 
 
+@pytest.mark.parametrize("reach", ["process_vm_writev x 5", "mem_write x 5", "madvise x populate_write", "pin x"])
+def test_faults_are_not_told_where_a_read_only_translation_may_be_left(host: HostBackend, reach: str) -> None:
+    seen = host.run(flat(f"A write x 7\nA fork B\nB exit\nA read x\nA {reach}\nA write x 8\nA write x 8\n"))
+    assert [each.outcome.faults for each in seen][-2:] == [None, 0]
+
+
 @pytest.mark.needs("io-uring")
 def test_faults_of_the_pages_that_requests_lie_in_are_not_counted(host: HostBackend) -> None:
     """After a fork all pages of both fault at a store but those that were pinned, and the child's copies of these."""

@@ -5,7 +5,7 @@ import select
 import signal
 import socket
 import struct
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 
 from . import abi, stub, thp
 from .pins import Pin, Spliced
@@ -48,6 +48,8 @@ class Process:
         self.blocked = False
         self.uffd = -1
         self.forked_uffd = -1
+        self.loaded: set[int] = set()  # pages that it has loaded since it last stored to them
+        self.unflushed: set[int] = set()  # of these, where the kernel may have made the entry writable since, for an access of its own
         self.pins: dict[int, Pin] = {}
         self.pipes: dict[int, Spliced] = {}
         self.pidfd = os.pidfd_open(pid)
@@ -108,6 +110,17 @@ class Process:
     def take(self, fd: int) -> int:
         """A copy, here, of a file descriptor of the process (pidfd_getfd). It is close-on-exec."""
         return abi.syscall(abi.PIDFD_GETFD, self.pidfd, fd, 0)
+
+    def reached(self, pages: Iterable[int]) -> None:
+        """The kernel has written to these pages for it, by GUP."""
+        self.unflushed |= self.loaded.intersection(pages)
+
+    def stored(self, page: int) -> bool:
+        """It has stored to the page: whether the faults of that tell anything."""
+        told = page not in self.unflushed
+        self.loaded.discard(page)
+        self.unflushed.discard(page)
+        return told
 
     def faults(self) -> int:
         """How many page faults of it were resolved, minor and major ones (mm_account_fault(), mm/memory.c)."""

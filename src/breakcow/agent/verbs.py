@@ -45,16 +45,23 @@ def result(number: int) -> Outcome:
 
 def write(run: "Run", process: Process, action: Action) -> Steps:
     """Store to every byte of the page, and count the page faults of that: none if the entry was writable. A request brings the content
-    first, as the pages that requests lie in fault too, after a fork or clear_refs."""
+    first, as the pages that requests lie in fault too, after a fork or clear_refs.
+
+    They are not told where the kernel may have made the entry writable for an access of its own since the page was loaded: it flushes no
+    translation for that (ptep_set_access_flags(), arch/x86/mm/pgtable.c), and with a read-only one left a store takes a fault for nothing.
+    """
     yield stub.request(stub.COPY, (0, 0, 0), run.contents.page(action.argument))
     before = process.faults()
     number, _ = yield stub.request(stub.COPY, (process.addresses[action.page], stub.BUFFER, abi.PAGE))
     outcome = result(number)
-    return {**outcome, "faults": process.faults() - before} if outcome["result"] == "ok" else outcome
+    if outcome["result"] == "ok" and process.stored(action.page):
+        outcome["faults"] = process.faults() - before
+    return outcome
 
 
 def read(run: "Run", process: Process, action: Action) -> Steps:
     """Load every byte of the page."""
+    process.loaded.add(action.page)
     arguments = (stub.BUFFER, process.addresses[action.page], abi.PAGE)
     number, data = yield stub.request(stub.COPY, arguments, wanted=abi.PAGE)
     return _loaded(run, number, data)
@@ -76,6 +83,7 @@ def copy_to_user(run: "Run", process: Process, action: Action) -> Steps:
 
 def mem_write(run: "Run", process: Process, action: Action) -> Steps:
     """pwrite(2) to /proc/self/mem."""
+    process.reached((action.page,))
     fd, _ = yield stub.request(abi.OPEN, (stub.BUFFER, abi.O_RDWR | abi.O_CLOEXEC), b"/proc/self/mem\0")
     if fd < 0:
         return result(fd)
@@ -93,6 +101,7 @@ def process_vm_readv(run: "Run", process: Process, action: Action) -> Steps:
 
 def process_vm_writev(run: "Run", process: Process, action: Action) -> Steps:
     """process_vm_writev(2) to its own page: a transient write pin."""
+    process.reached((action.page,))
     number, _ = yield from _process_vm(abi.PROCESS_VM_WRITEV, process, action, run.contents.page(action.argument))
     return result(number)
 
@@ -123,6 +132,7 @@ def pageout(run: "Run", process: Process, action: Action) -> Steps:
 
 def populate_write(run: "Run", process: Process, action: Action) -> Steps:
     """MADV_POPULATE_WRITE."""
+    process.reached(range(action.page, action.page + action.count))
     outcome = yield from _range_call(abi.MADVISE, abi.MADV_POPULATE_WRITE)(run, process, action)
     if run.program.splits and outcome["result"] == "ok":
         for page in set(process.rests()).intersection(range(action.page, action.page + action.count)):
@@ -241,6 +251,7 @@ def pin(_: "Run", process: Process, action: Action) -> Steps:
     except OSError as error:
         return {"result": abi.errno_name(error.errno)}
     address = process.addresses[action.page]
+    process.reached((action.page,))
     number = -1
     try:
         number = yield from _register(ring, address)
