@@ -175,7 +175,8 @@ class Run:
 
     def _outside(self, process: Process, action: Action) -> Outcome:
         """Make an action on what the controller holds of the process."""
-        self._check_span(process, action)
+        if process.alive:  # what one had that has exited lies nowhere
+            self._check_span(process, action)
         verb, needs_process = OUTSIDE[action.verb]
         if needs_process and process.state != "running":
             return BUSY

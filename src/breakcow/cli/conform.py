@@ -18,7 +18,7 @@ def conform(
     on: str = "host",
     tours: bool = False,
     pages: int = 2,
-    depth: int = 1,
+    depth: int = 2,
     programs: int = 1000,
     seed: int = 0,
     huge: bool = False,

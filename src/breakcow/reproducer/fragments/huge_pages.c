@@ -4,7 +4,6 @@
 
 #define THP "/sys/kernel/mm/transparent_hugepage/"
 
-/* khugepaged, which makes huge pages of base pages whenever it comes by, sleeps: what is split stays split. */
 static struct setting thp_setting[] = {
 	{ THP "enabled", "madvise", "" }, { THP "hugepages-2048kB/enabled", "inherit", "" }, { THP "defrag", "madvise", "" },
 	{ THP "use_zero_page", "1", "" }, { THP "khugepaged/pages_to_scan", "1", "" },
@@ -24,7 +23,7 @@ static void need_thp(void)
 		skip(THP " cannot be written");
 }
 
-/* The first memory for huge pages wakes a khugepaged without work. So it gets some here; then it sleeps as long as it was told. */
+/* khugepaged sleeps: what is split stays split. The first memory for huge pages wakes one without work, so it gets some here. */
 static void start_thp(void)
 {
 	one_at_a_time();

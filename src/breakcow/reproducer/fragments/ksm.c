@@ -1,4 +1,4 @@
-//needs settings sleeping processes kernel_thread
+//needs settings state_of processes kernel_thread
 #include <sched.h>
 
 #define KSM "/sys/kernel/mm/ksm/"
@@ -27,19 +27,16 @@ static long ksm_read(const char *file)
 	return read_text(path, text, sizeof(text)) < 0 ? -1 : atol(text);
 }
 
-/*
- * A change of sleep_millisecs, and of run to 1, wakes a sleeping ksmd for one batch of pages_to_scan pages. It ends with the
- * last page, so with more than the machine has it is one full scan.
- */
+/* A change of sleep_millisecs, and of run to 1, wakes ksmd for one batch. Of more pages than the machine has it is one full scan. */
 static void scan_by(const char *file, const char *value)
 {
 	long before;
 
-	while (!sleeping(ksmd))
+	while (state_of(ksmd) != 'S')
 		usleep(50);
 	before = ksm_read("full_scans");
 	must(ksm_write(file, value), file);
-	while (ksm_read("full_scans") == before || !sleeping(ksmd))
+	while (ksm_read("full_scans") == before || state_of(ksmd) != 'S')
 		usleep(50);
 	must(before + 1 - ksm_read("full_scans"), "something else steps ksmd");
 }

@@ -10,7 +10,7 @@ static long ksm_run(const char *value)
 	done = ksm_write("run", value);
 	if (ksm_read("run") != 1) {		/* let a ksmd that sleeps between two scans see it: only then does 1 wake it */
 		ksm_write("sleep_millisecs", fresh_sleep());
-		while (!sleeping(ksmd))
+		while (state_of(ksmd) != 'S')
 			usleep(50);
 	}
 	return done;

@@ -1,5 +1,4 @@
 //needs text
-/* R, S, D, ...: the third field of proc(5); ? if it is gone. */
 static char state_of(pid_t process)
 {
 	char path[32], text[256], *end;
