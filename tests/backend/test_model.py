@@ -54,7 +54,10 @@ def test_one_observation_for_each_action() -> None:
     program = flat(UNMERGE)
     seen = model("6.12").run(program)
     assert len(seen) == len(program.actions)
-    assert all(observation.outcome.result == "ok" for observation in seen)
+    assert {(one.outcome.result, one.outcome.value, one.outcome.pages) for one in seen} == {("ok", None, None)}
+    assert [one.outcome.faults for one in seen if one.outcome.faults is not None] == [1] * sum(
+        action.verb == "write" for action in program.actions
+    )
 
 
 def test_the_bug_and_its_fix() -> None:

@@ -62,8 +62,7 @@ class Process:
 
     def span(self, page: int, count: int) -> tuple[int, int]:
         """The address and the length of `count` pages side by side from `page` on."""
-        last = page + count - 1
-        return self.addresses[page], self.addresses[last] + self.sizes[last] - self.addresses[page]
+        return self.addresses[page], sum(self.sizes[page : page + count])
 
     def entries(self, page: int) -> list[int]:
         """The pagemap entry of each base page of a page."""
