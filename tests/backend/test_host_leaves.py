@@ -1,6 +1,8 @@
 """What the agent on this machine's kernel leaves behind, however it ends: no process, no changed setting."""
 
 import contextlib
+import fcntl
+import json
 import os
 import platform
 import random
@@ -8,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +18,9 @@ import pytest
 
 from backend.host_programs import flat, on_host, results
 from breakcow import litmus
-from breakcow.agent import ksm
-from breakcow.agent.settings import COMPACTION
+from breakcow.agent import ksm, thp
+from breakcow.agent.saved import COMPACTION, FILE
+from breakcow.agent.settings import LEFT, LOCK_DIRECTORY, PUT_BACK
 from breakcow.backend.errors import LostBackend, RunFailed
 from breakcow.backend.host import HostBackend
 
@@ -54,8 +57,9 @@ def gone(pids: list[int]) -> bool:
 
 def settings() -> dict[str, str]:
     files = {name: Path(ksm.DIRECTORY, name).read_text() for name in ksm.TOUCHED if ksm.has(name)}
+    files |= {name: text for name in thp.START if (text := thp.setting(thp.path(name)))}
     files |= {"compaction": Path(COMPACTION).read_text()}  # every kernel with a profile has it
-    return files | {"cpus": str(os.sched_getaffinity(ksm.find()))}
+    return files | {"cpus": str(os.sched_getaffinity(ksm.find())), "nice": str(os.getpriority(os.PRIO_PROCESS, ksm.find()))}
 
 
 LONG = "A write x 7\nA madvise x y mergeable\nA fork B\n" + "- ksm scan 1\nB write y 1\n" * 60
@@ -135,6 +139,130 @@ def test_a_runner_that_is_killed_leaves_nothing(alone: None, how: signal.Signals
     with HostBackend() as backend:  # waits for the lock, which the watcher holds until all is put back
         backend.run(flat("A madvise x mergeable"))
     assert settings() == before
+
+
+KEPT = Path(LOCK_DIRECTORY, FILE)
+
+
+def killed_with_all(program: str = "A write x 1", memory: str = "x y") -> dict[str, str]:
+    """Run a program, and kill the agent as a job that is torn down is killed: with its watcher. What settings are then."""
+    backend = HostBackend()
+    backend.run(flat(program, memory))
+    agent = agent_of(backend)
+    os.setpriority(os.PRIO_PROCESS, ksm.find(), -20)  # as `breakcow bench` does, and another CPU than a run gives it
+    os.sched_setaffinity(ksm.find(), {max(os.sched_getaffinity(0))})
+    processes = [int(word) for word in Path(f"/proc/{agent}/task/{agent}/children").read_text().split()]
+    for pid in (*processes, agent):  # the watcher first, or it would see the agent's end
+        os.kill(pid, signal.SIGKILL)
+    backend.close()
+    assert gone([agent, *processes])
+    return settings()
+
+
+@contextlib.contextmanager
+def locked() -> Iterator[None]:
+    """No run is under way."""
+    with open(f"{LOCK_DIRECTORY}/lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def doctor() -> str:
+    return subprocess.run([sys.executable, "-m", "breakcow", "doctor"], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.needs("ksm")
+def test_the_run_after_puts_back_what_one_left_that_was_killed_with_its_watcher(alone: None) -> None:
+    before = settings()
+    changed = killed_with_all("A madvise x mergeable\n- ksm scan 1\n- ksm set use_zero_pages 1\n- ksm set max_page_sharing 10")
+    assert {name for name in before if changed[name] != before[name]} >= {"run", "pages_to_scan", "max_page_sharing", "compaction", "nice"}
+    assert killed_with_all() != before  # this one has put the first's back, and is killed as well
+    said: list[str] = []
+    with HostBackend(said.append) as backend:
+        backend.run(flat("A write x 1"))
+        assert KEPT.exists()
+    assert settings() == before
+    assert not KEPT.exists()
+    assert said == [PUT_BACK]
+
+
+@pytest.mark.needs("ksm", "thp")
+def test_the_settings_of_huge_pages_are_put_back_too(alone: None) -> None:
+    name = "khugepaged/scan_sleep_millisecs"
+    setting = Path(thp.path(name))
+    found = setting.read_text()
+    with locked():
+        setting.write_text("20000")  # whatever this machine has it at, it is not what a run sets
+    try:
+        assert killed_with_all(memory="huge x y rest")[name] == thp.START[name]
+        with HostBackend() as backend:
+            backend.run(flat("A write x 1"))
+        assert setting.read_text() == "20000\n"
+    finally:
+        with locked():
+            setting.write_text(found)
+
+
+@pytest.mark.needs("ksm")
+def test_the_doctor_tells_of_settings_that_are_left_and_changes_none(alone: None) -> None:
+    before = settings()
+    with HostBackend() as backend:
+        backend.run(flat("A write x 1"))
+        assert LEFT not in doctor().replace("\n", " ")  # they are those of a run that lives
+    changed = killed_with_all()
+    assert LEFT in doctor().replace("\n", " ")
+    assert settings() == changed
+    with HostBackend() as backend:
+        backend.run(flat("A write x 1"))
+    assert LEFT not in doctor().replace("\n", " ")
+    assert settings() == before
+
+
+WITNESS = """
+import os, sys
+from breakcow.agent.settings import Settings
+SETTINGS = ("/sys/kernel/mm/", "/proc/sys/vm/")
+def hook(event, arguments):
+    if event == "open" and str(arguments[0]).startswith(SETTINGS) and arguments[2] & os.O_ACCMODE:
+        os.write(2, f"{os.path.exists(sys.argv[1])} {arguments[0]}\\n".encode())
+sys.addaudithook(hook)
+Settings(print, lambda: True).restore()
+"""
+
+
+@pytest.mark.needs("ksm")
+def test_the_file_is_there_from_before_the_first_setting_is_changed_until_the_last_is_put_back(alone: None) -> None:
+    done = subprocess.run([sys.executable, "-c", WITNESS, str(KEPT)], stderr=subprocess.PIPE, text=True, check=True)
+    opened = done.stderr.splitlines()  # by the watcher too
+    assert (opened[0], opened[-1]) == (f"True {COMPACTION}", f"True {ksm.DIRECTORY}/run")
+    assert not [line for line in opened if not line.startswith("True")]
+    assert not KEPT.exists()
+
+
+@pytest.mark.needs("ksm")
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda text: text[: len(text) // 2], "it is cut short"),
+        (lambda text: text.replace('"boot": "', '"boot": "0'), "it is of another boot"),
+        (lambda text: text.replace("sleep_millisecs", "../../../tmp/breakcow"), "it names files that no run changes"),
+    ],
+    ids=["cut", "boot", "path"],
+)
+def test_a_file_that_is_not_to_be_trusted_is_told_and_ignored(alone: None, spoil: Callable[[str], str], why: str) -> None:
+    before = settings()
+    with HostBackend() as backend:
+        backend.run(flat("A write x 1"))
+        kept = json.loads(KEPT.read_text())
+    kept["settings"][f"{ksm.DIRECTORY}/sleep_millisecs"] = "12345"
+    with locked():
+        KEPT.write_text(spoil(json.dumps(kept)))
+    said: list[str] = []
+    with HostBackend(said.append) as backend:
+        backend.run(flat("A write x 1"))
+    assert said == [f"{KEPT} is ignored: {why}"]
+    assert settings() == before
+    assert not KEPT.exists()
 
 
 @pytest.mark.needs("ksm")

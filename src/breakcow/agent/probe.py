@@ -7,7 +7,7 @@ import os
 import struct
 from collections.abc import Callable
 
-from . import abi, ksm, neighbours, pagemap_scan, pins, stub, thp, uffd
+from . import abi, ksm, neighbours, pagemap_scan, pins, settings, stub, thp, uffd
 from .observe import KPF_KSM, Bits
 from .process import FIRST_AREA, Nursery
 from .reading import PFN, SOFT_DIRTY, UFFD_WP
@@ -260,5 +260,5 @@ def answer() -> dict[str, object]:
     return {
         "release": os.uname().release,
         "abilities": abilities() | {"model-only": "a real kernel does not show what this test is about"},
-        "notes": neighbours.notes(),
+        "notes": [*settings.notes(), *neighbours.notes()],
     }

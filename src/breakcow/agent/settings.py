@@ -2,63 +2,78 @@
 cases.
 
 A watcher process waits for the controller to end, however that comes about, and puts the settings back. It inherits the lock, so the next
-run begins when they are back.
+run begins when they are back. If the watcher is killed too, the next run puts them back before it begins (saved.py).
 """
 
+import contextlib
 import fcntl
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from . import ksm, thp
+from . import ksm, saved
 from .watcher import Watcher
 
 LOCK_DIRECTORY = "/run/breakcow"  # root's: nobody else can wait there
 LOOK_SECONDS = 0.05
-COMPACTION = "/proc/sys/vm/compaction_proactiveness"  # how eagerly kcompactd moves pages that nobody asked it to: a program's too
 WAITING = "another run of breakcow is using this machine's KSM settings: waiting until it ends"
+LEFT = "a run was killed with all its processes, and KSM's settings are still those that it worked with: the next run here puts them back"
+PUT_BACK = "a run was killed with all its processes, and KSM's settings were still those that it worked with: they are put back now"
 
 
 class Settings:
     """Holds the lock and the watcher from its making to `restore`.
 
-    say: is told a sentence if another run must be waited for. wanted: tells whether whoever asked for this still waits.
+    say: is told a sentence if another run must be waited for, or has left its settings. wanted: tells whether whoever asked for this still
+    waits; BrokenPipeError if not.
     """
 
     def __init__(self, say: Callable[[str], None], wanted: Callable[[], bool]) -> None:
-        lock = _lock(say, wanted)
-        files = [COMPACTION, *(f"{ksm.DIRECTORY}/{name}" for name in ksm.TOUCHED), *(thp.path(name) for name in thp.START)]
-        saved = {file: text for file in files if (text := thp.setting(file)) is not None}
-        ksmd = ksm.find()
-        cpus, nice = os.sched_getaffinity(ksmd), os.getpriority(os.PRIO_PROCESS, ksmd)
-        self.watcher = Watcher(lambda: _put_all_back(saved, ksmd, cpus, nice), (lock,))
-        os.close(lock)
-        _set(COMPACTION, "0")
-        os.sched_setaffinity(ksmd, os.sched_getaffinity(0))
+        os.makedirs(LOCK_DIRECTORY, mode=0o700, exist_ok=True)
+        with _opened() as (directory, lock):
+            _wait(lock, say, wanted)
+            before = _put_left_back(directory, say) or saved.now()
+            before.keep(directory)
+            self.watcher = Watcher(lambda: before.put_back(directory), (directory, lock))
+        saved.put(saved.COMPACTION, "0")
+        os.sched_setaffinity(ksm.find(), os.sched_getaffinity(0))
 
     def restore(self) -> None:
         """Everything is as it was, and the lock is free, when this returns."""
         self.watcher.close()
 
 
-def _lock(say: Callable[[str], None], wanted: Callable[[], bool]) -> int:
-    """The open and locked file. BrokenPipeError if it is not wanted any more."""
-    os.makedirs(LOCK_DIRECTORY, mode=0o700, exist_ok=True)
-    directory = os.open(LOCK_DIRECTORY, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
+def notes() -> list[str]:
+    """What to tell people of a run that was killed with its watcher, while no other has come: one sentence, or none. Changes nothing."""
+    with contextlib.suppress(OSError, ValueError), _opened() as (directory, lock):
+        if _locked(lock) and saved.left(directory):
+            return [LEFT]
+    return []
+
+
+@contextlib.contextmanager
+def _opened() -> Iterator[tuple[int, int]]:
+    """The directory and the file to lock in it. PermissionError if others can write there."""
+    with contextlib.ExitStack() as stack:
+        directory = os.open(LOCK_DIRECTORY, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        stack.callback(os.close, directory)
         if os.fstat(directory).st_uid != os.geteuid() or os.fstat(directory).st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise PermissionError(f"{LOCK_DIRECTORY} belongs to another user or can be written by others: remove it")
         lock = os.open("lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
-    finally:
-        os.close(directory)
-    if not _locked(lock):
-        say(WAITING)
-        while not _locked(lock):
-            if not wanted():
-                raise BrokenPipeError("nobody waits for the lock any more")
-            time.sleep(LOOK_SECONDS)
-    return lock
+        stack.callback(os.close, lock)
+        yield directory, lock
+
+
+def _wait(lock: int, say: Callable[[str], None], wanted: Callable[[], bool]) -> None:
+    """Until the lock is ours. BrokenPipeError if it is not wanted any more."""
+    if _locked(lock):
+        return
+    say(WAITING)
+    while not _locked(lock):
+        if not wanted():
+            raise BrokenPipeError("nobody waits for the lock any more")
+        time.sleep(LOOK_SECONDS)
 
 
 def _locked(lock: int) -> bool:
@@ -70,19 +85,14 @@ def _locked(lock: int) -> bool:
     return True
 
 
-def _put_all_back(saved: dict[str, str], ksmd: int, cpus: set[int], nice: int) -> None:
-    """Unmerge what is merged, and put the settings back, and ksmd to its CPUs and its priority."""
-    run = f"{ksm.DIRECTORY}/run"
-    for name, text in ((run, "2"), *((name, text) for name, text in saved.items() if name != run), (run, saved[run])):
-        _set(name, text)
-    os.sched_setaffinity(ksmd, cpus)
-    os.setpriority(os.PRIO_PROCESS, ksmd, nice)
-
-
-def _set(path: str, text: str) -> None:
-    """Write a setting; what the kernel refuses, or does not have, cannot be helped here."""
+def _put_left_back(directory: int, say: Callable[[str], None]) -> saved.Saved | None:
+    """Put back what a run that was killed with its watcher has left, if one has: what that is."""
     try:
-        with open(path, "w") as file:
-            file.write(text)
-    except OSError:
-        pass
+        left = saved.left(directory)
+    except ValueError as error:
+        say(f"{LOCK_DIRECTORY}/{saved.FILE} is ignored: {error}")
+        return None
+    if left:
+        left.put_back(directory)
+        say(PUT_BACK)
+    return left
