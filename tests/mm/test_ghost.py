@@ -37,6 +37,22 @@ def test_prefaulting_for_writing_and_pinning_store_nothing_but_may_read_soft_dir
     assert ghost(machine, "pinned") == ([0, 1, 0] if verb == "pin" else [0] * 3)
 
 
+@pytest.mark.parametrize("protected", [False, True])
+def test_prefaulting_that_comes_to_a_hole_may_have_made_pages_dirty_before(protected: bool) -> None:
+    """At once, or after it has slept."""
+    machine = Machine("6.1")
+    machine.do("write", 1, c=7)
+    if protected:
+        machine.protected(1, 1)
+    machine.do("clear_refs")
+    machine.do("munmap", 0)
+    assert machine.do("populate_write", 0, 3) == (BLOCKED if protected else -ENOMEM)
+    if protected:
+        machine.do("uffd_release", 1)
+        assert machine.s.resumed[0].result == -ENOMEM
+    assert (ghost(machine, "exempt")[1:], ghost(machine, "written"), machine.broken()) == ([1, 1], [0, 0, 0], set())
+
+
 def test_which_operations_store_or_fault_as_one() -> None:
     named = {"write", "copy_to_user", "mem_write", "process_vm_writev", "populate_write", "pin"}
     assert {verb for verb, number in NUMBER.items() if stores(number)} == named

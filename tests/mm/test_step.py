@@ -4,7 +4,7 @@ import pytest
 
 from breakcow.kernel import PROFILES
 from breakcow.mm.actions import VERBS
-from breakcow.mm.flags import BLOCKED, BUSY, OK, PROCESS_RUNNING, SIGSEGV
+from breakcow.mm.flags import BLOCKED, BUSY, ENOMEM, OK, PROCESS_RUNNING, SIGSEGV
 from breakcow.mm.step import clear_step
 from mm.machine import NUMBER, Machine
 
@@ -146,6 +146,21 @@ def test_prefaulting_goes_on_where_it_slept_and_the_rest_starts_again() -> None:
     machine = Machine(PROFILES["6.1"].but(break_ksm=2)).merged(3).protected(1, 1)
     assert machine.do("unmergeable", 0, 3) == BLOCKED
     assert (machine.s.proc[0].first, machine.s.proc[0].count) == (0, 3)
+
+
+@pytest.mark.parametrize(("hole", "result"), [(0, -ENOMEM), (2, -ENOMEM), (None, OK)])
+def test_prefaulting_that_skips_holes_says_so_in_the_end_wherever_it_slept(hole: int | None, result: int) -> None:
+    machine = Machine("6.1", pages=4)
+    for v in (1, 3):
+        machine.do("write", v, c=v)
+    machine.protected(0, 4)
+    if hole is not None:
+        machine.do("munmap", hole)
+    assert machine.do("populate_write", 0, 4) == BLOCKED
+    machine.do("uffd_release", 1)
+    assert (machine.s.resumed[0].ended, machine.s.proc[0].waiting) == (0, 4), "it sleeps once more and does not forget"
+    machine.do("uffd_release", 3)
+    assert (machine.s.resumed[0].ended, machine.s.resumed[0].result) == (1, result)
 
 
 def test_a_sleeper_that_meets_another_protected_page_sleeps_again() -> None:

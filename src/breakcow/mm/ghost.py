@@ -78,8 +78,8 @@ def follow(s: State, verb: int, p: int, v: int, n: int, c: int) -> None:
         remember(s, verb, p, v, n, c)
     elif s.step.result == OK or (verb in (DONTNEED, DONTFORK, DOFORK) and s.step.result == -ENOMEM):  # madvise() speaks of a hole last
         complete(s, verb, p, v, n, c, s.step.value)
-    elif verb == UFFD_PROTECT or verb == UFFD_RELEASE or verb == PAGEMAP_SCAN:
-        failed_half_way(s, p, v, n)
+    elif verb in (UFFD_PROTECT, UFFD_RELEASE, PAGEMAP_SCAN, POPULATE_WRITE):
+        failed_half_way(s, verb, p, v, n)
     for k in range(s.step.events):
         went_as_far_as(s, s.event[k].process, s.event[k].page)
     for q in range(s.proc.shape[0]):
@@ -88,10 +88,12 @@ def follow(s: State, verb: int, p: int, v: int, n: int, c: int) -> None:
     look(s)
 
 
-def failed_half_way(s: State, p: int, v: int, n: int) -> None:
-    """UFFDIO_WRITEPROTECT that failed may have changed the first vmas of the range: the program knows by their bits which."""
+def failed_half_way(s: State, verb: int, p: int, v: int, n: int) -> None:
+    """What failed may have changed the first pages of its range: their bits tell the program what it protected, and what it made dirty."""
     for w in range(v, v + n):
-        if s.seen.uffd_wp and s.ghost[p, w].registered:
+        if verb == POPULATE_WRITE:
+            s.ghost[p, w].exempt |= s.pte[p, w].soft_dirty
+        elif s.seen.uffd_wp and s.ghost[p, w].registered:
             s.ghost[p, w].armed = s.pte[p, w].uffd_wp
 
 
@@ -112,9 +114,7 @@ def went_as_far_as(s: State, p: int, page: int) -> None:
     proc = s.proc[p]
     if proc.pending_verb and stores(proc.pending_verb - 1):
         s.ghost[p, page].exempt = 1
-    if proc.pending_verb - 1 != POPULATE_WRITE:
-        return
-    while proc.pending_first < page:
+    while proc.pending_verb - 1 == POPULATE_WRITE and proc.pending_first < page:
         complete_page(s, POPULATE_WRITE, p, proc.pending_first, 0, 0)
         proc.pending_first += 1
         proc.pending_count -= 1
@@ -125,6 +125,8 @@ def complete_pending(s: State, p: int) -> None:
     proc = s.proc[p]
     if proc.pending_verb and s.resumed[p].result == OK:
         complete(s, proc.pending_verb - 1, p, proc.pending_first, proc.pending_count, proc.pending_argument, s.resumed[p].value)
+    elif proc.pending_verb - 1 == POPULATE_WRITE:
+        failed_half_way(s, POPULATE_WRITE, p, proc.pending_first, proc.pending_count)
     proc.pending_verb = 0
 
 
@@ -135,9 +137,7 @@ def check_events(s: State, verb: int, p: int, v: int, n: int) -> None:
         if event.kind != EVENT_PAGEFAULT_WP:
             continue
         q = event.process
-        asked = 0
-        if q == p and v <= event.page < v + n and stores(verb):
-            asked = 1
+        asked = 1 if q == p and v <= event.page < v + n and stores(verb) else 0
         proc = s.proc[q]
         first = proc.pending_first
         if proc.pending_verb and first <= event.page < first + proc.pending_count and stores(proc.pending_verb - 1):

@@ -112,17 +112,17 @@ def pageout(s: State, p: int, v: int, n: int, c: int) -> int:
 
 def populate_read(s: State, p: int, v: int, n: int, c: int) -> int:
     """MADV_POPULATE_READ (since 5.14)."""
-    return madvise_populate(s, p, v, n, FOLL_GET | FOLL_UNLOCKABLE)
+    return madvise_populate(s, p, v, n, FOLL_GET | FOLL_UNLOCKABLE, c)
 
 
 def populate_write(s: State, p: int, v: int, n: int, c: int) -> int:
     """MADV_POPULATE_WRITE (since 5.14)."""
-    return madvise_populate(s, p, v, n, FOLL_GET | FOLL_UNLOCKABLE | FOLL_WRITE)
+    return madvise_populate(s, p, v, n, FOLL_GET | FOLL_UNLOCKABLE | FOLL_WRITE, c)
 
 
-def madvise_populate(s: State, p: int, v: int, n: int, foll: int) -> int:
+def madvise_populate(s: State, p: int, v: int, n: int, foll: int, unmapped: int) -> int:
     """madvise_populate(): GUP over the range. No permission is -EINVAL, a SIGBUS of the fault -EFAULT, a hole -ENOMEM, where it ends
-    or, on older kernels, which it skips."""
+    or, on older kernels, which it skips. unmapped: it has skipped one before it slept."""
     if not s.kernel.madv_populate:
         return -EINVAL
     for w in range(v, v + n):
@@ -137,4 +137,4 @@ def madvise_populate(s: State, p: int, v: int, n: int, foll: int) -> int:
             return BLOCKED
         if result != OK:
             return -EFAULT
-    return whole_range_mapped(s, p, v, n)
+    return -ENOMEM if unmapped else whole_range_mapped(s, p, v, n)

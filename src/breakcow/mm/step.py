@@ -5,6 +5,7 @@ from breakcow.mm.dispatch import dispatch
 from breakcow.mm.flags import BLOCKED, BUSY, OK, PROCESS_RUNNING
 from breakcow.mm.ghost import begin
 from breakcow.mm.schema import State
+from breakcow.mm.vma import whole_range_mapped
 
 SPAWN = VERBS.index(VERB["spawn"])
 FORK = VERBS.index(VERB["fork"])
@@ -84,14 +85,17 @@ def may_act(s: State, verb: int, p: int, c: int) -> int:
 
 
 def fall_asleep(s: State, verb: int, p: int, v: int, n: int, c: int) -> None:
-    """Remember the operation that sleeps in handle_userfault(). Prefaulting goes on where it slept, all else starts again."""
+    """Remember the operation that sleeps in handle_userfault(). Prefaulting goes on where it slept, and does not forget that it came past
+    a hole (`unmapped_error` of madvise_walk_vmas()); all else starts again."""
     if verb >= FIRST_KERNEL:
         return
     proc = s.proc[p]
     proc.waiting = s.step.sleeps
     if verb in (POPULATE_READ, POPULATE_WRITE):
-        n = v + n - (s.step.sleeps - 1)
-        v = s.step.sleeps - 1
+        slept = s.step.sleeps - 1
+        c = 1 if c or whole_range_mapped(s, p, v, slept - v) else 0
+        n = v + n - slept
+        v = slept
     proc.verb = verb
     proc.first = v
     proc.count = n

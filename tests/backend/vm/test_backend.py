@@ -12,6 +12,8 @@ import pytest
 from backend.vm.conftest import Boot, bzimage
 from breakcow import litmus
 from breakcow.backend.errors import LostBackend
+from breakcow.backend.measure import measure
+from breakcow.backend.model import ModelBackend
 from breakcow.backend.vm import VmBackend
 from breakcow.backend.vm import backend as module
 from breakcow.backend.vm.cache import UnavailableError
@@ -49,6 +51,32 @@ def test_the_bug_of_the_review_is_in_old_kernels_and_not_in_new_ones(boot: Boot,
     assert seen[-1].outcome.result == "ok"
     assert (pages["x"].frame == pages["y"].frame) is shared
     assert [one.console for one in seen] == [""] * len(seen)
+
+
+HOLE = """litmus t/populate-past-hole
+    Prefaulting comes past a hole before it sleeps.
+
+memory  x y
+
+A  write y 1
+A  uffd open
+A  uffd register y wp
+A  uffd protect y
+A  munmap x
+A  madvise x y populate_write
+A  uffd release y
+"""
+
+
+@pytest.mark.parametrize(("series", "said"), [("5.10", ("EINVAL", "")), ("6.1", ("blocked", "ENOMEM")), ("6.12", ("ENOMEM", ""))])
+def test_prefaulting_past_a_hole_ends_as_the_specification_says(boot: Boot, series: str, said: tuple[str, str]) -> None:
+    guest = boot(series)
+    (test,) = litmus.parse(HOLE)
+    flat = litmus.program(test)
+    seen = guest.run(flat)
+    assert ModelBackend(measure(guest).profile).check(flat, seen) is None
+    resumed = seen[-1].resumed.get("A")
+    assert (seen[-2].outcome.result, resumed.result if resumed else "") == said
 
 
 def test_swap_is_there_when_it_is_asked_for(boot: Boot) -> None:
