@@ -48,7 +48,8 @@ def test_what_is_said() -> None:
     assert "8 of 9 states told" in words(HALF)
     assert "2 programs broke the promise isolation" in words(RANDOM)
     shown = page([HALF, OTHER, RANDOM])
-    assert "| vm:6.1 | 6.1.192 | 2 pages | 100 | 100.00 % | 8 of 9 | 0 | 0 | 10 | 50 | 0 |" in shown
+    assert "| vm:6.1 | 6.1.192 | 2 pages, only shards 1/2 | 100 | 100.00 % | 8 of 9 | 0 | 0 | 10 | 50 | 0 |" in shown
+    assert "| vm:6.1 | 6.1.192 | 2 pages | 400 | 75.00 % | 8 of 9 | 0 | 0 | 20 | 100 | 1 |" in page(merge([HALF, OTHER]))
     assert "| host | 6.18 | random | 0 to 9 | 10 | 300 | 0 |" in shown
     assert "a test" in shown
 

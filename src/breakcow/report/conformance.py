@@ -1,6 +1,7 @@
 """Results of conform, as text and as a page of the docs."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 from breakcow.conform.result import Result
 from breakcow.conform.stretches import said
@@ -20,6 +21,9 @@ No kernel shows whether a page is writable or exclusive. So every state that is 
 find that out of every page of every process: by a store, which takes a page fault where the entry is not writable, and before it by a read
 pin (`process_vm_readv`), for which a page is copied that is not exclusive (since 5.19). A state is told when kernel and specification agree
 to the end of such a program.
+
+Shards are parts of the programs, dealt out in turn (`--shard`): where the table names them the others have not run yet, and figures are of
+those that have.
 
 {tours}
 
@@ -67,7 +71,7 @@ def page(results: Sequence[Result]) -> str:
     """The page of the docs."""
     tours = [
         (
-            *(one.on, one.release, one.bound, f"{one.transitions:,}", f"{one.share:.2f} %", f"{one.told:,} of {one.states:,}"),
+            *(one.on, one.release, _bound(one), f"{one.transitions:,}", f"{one.share:.2f} %", f"{one.told:,} of {one.states:,}"),
             *(f"{one.writable:,}", f"{one.inferred:,}", f"{one.programs:,}", f"{one.steps:,}", _number(one)),
         )
         for one in results
@@ -84,6 +88,12 @@ def page(results: Sequence[Result]) -> str:
         random=_table(("kernel", "release", "bound", "seeds", "programs", "steps", "differ"), random),
         differences="\n\n".join(found) or "None.",
     )
+
+
+def _bound(one: Result) -> str:
+    """The bound, and which shards of its programs ran if not all did."""
+    share = sum(Fraction(1, int(shard.partition("/")[2])) for shard in one.shards)
+    return one.bound if share == 1 else f"{one.bound}, only shards {', '.join(one.shards)}"
 
 
 def _number(one: Result) -> str:
