@@ -1,5 +1,7 @@
 """The transitions of the specification between the states of a bound: what a kernel can be asked to confirm one by one."""
 
+from collections import Counter
+
 import numpy as np
 
 from breakcow.explore.bound import Bound, Operation
@@ -12,7 +14,8 @@ UNKNOWN = -1  # where a transition leads that lies beyond the bound, or that the
 
 
 class Graph:
-    """The states of a bound in the order they were found. operations: what an edge is labelled with, by index.
+    """The states of a bound in the order they were found, but for those to which only a choice of the kernel leads. operations: what an
+    edge is labelled with, by index.
 
     prologue: operations that come before the first state. edges: of each state that was expanded, operation -> state it leads to, or
     UNKNOWN. origin: of each state, the state and operation that found it. names: of each state, its hash, the same in every bound with as
@@ -55,10 +58,12 @@ class Graph:
         return edges
 
     def _expand(self, state: int) -> list[int]:
-        """Note the edges of `state`; the states that they find first."""
+        """Note the edges of `state`; the states that they find first. Where the kernel chooses, no program can be sure to come."""
         new = []
-        for row, (operation, _, name) in enumerate(self._rows.leads_to(state)):
-            if name not in self._number:
+        leads = self._rows.leads_to(state)
+        ways = Counter(operation for operation, _, _ in leads)
+        for row, (operation, _, name) in enumerate(leads):
+            if name not in self._number and ways[operation] == 1:
                 self._number[name] = len(self.names)
                 new.append(len(self.names))
                 self.origin.append((state, operation))
