@@ -81,7 +81,7 @@ def test_the_third_option_keeps_the_administrator_and_ksmd_waiting() -> None:
         assert machine.do(verb, c=1) == 4
     assert machine.do("write", 2, c=5) == OK, "the process itself runs on"
     machine.do("uffd_release", 0, 2)
-    assert (machine.s.ksm.waiting, machine.s.ksm.woken, machine.s.ksm.run) == (0, 0, 2)
+    assert (machine.s.ksm.waiting, machine.s.step.ksm_woken, machine.s.ksm.run) == (0, 0, 2)
     assert not machine.page(0).ksm and not machine.page(1).ksm
     assert machine.s.ksm.pages_shared == 0
     assert machine.do("ksm_run", c=1) == OK

@@ -90,7 +90,7 @@ def test_a_woken_store_ends_in_the_step_that_wakes_it() -> None:
     assert machine.s.proc[0].waiting == 1
     assert machine.do("uffd_release") == OK
     assert (machine.s.resumed[0].ended, machine.s.resumed[0].result, machine.s.resumed[0].value) == (1, OK, 0)
-    assert (machine.s.proc[0].waiting, machine.s.proc[0].woken, machine.content()) == (0, 0, 8)
+    assert (machine.s.proc[0].waiting, machine.s.resumed[0].woken, machine.content()) == (0, 0, 8)
     machine.do("read")
     assert not machine.s.resumed[0].ended
 

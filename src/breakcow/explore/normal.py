@@ -36,8 +36,6 @@ def forget(s: State) -> None:
     for p in range(s.proc.shape[0]):
         forget_sleep(s, p)
         for v in range(s.vma.shape[1]):
-            if s.proc[p].state == PROCESS_EXITED:
-                forget_ghost(s, p, v)
             forget_page(s, p, v)
 
 
@@ -77,17 +75,6 @@ def forget_page(s: State, p: int, v: int) -> None:
         s.vma[p, v].area = 0
         s.vma[p, v].huge = 0
         s.vma[p, v].table = 0
-
-
-def forget_ghost(s: State, p: int, v: int) -> None:
-    """An exited process is promised nothing."""
-    ghost = s.ghost[p, v]
-    ghost.value = 0
-    ghost.written = 0
-    ghost.exempt = 0
-    ghost.armed = 0
-    ghost.ksm_zero = 0
-    ghost.pinned = 0
 
 
 def name_frames(s: State) -> None:

@@ -280,6 +280,7 @@ def mapping(s: State, verb: int, p: int, v: int) -> None:
         ghost.registered = 0
         ghost.dontfork = 0
         if verb == EXIT:
+            ghost.exempt = 0
             forget_splice(ghost)
     elif verb == CLEAR_REFS:
         ghost.written = 0

@@ -125,7 +125,7 @@ def run_store(s: State, p: int, v: int, n: int, c: int) -> int:
     if c < 0 or c > KSM_RUN_UNMERGE:
         return -EINVAL
     before = s.ksm.run
-    if before == c and not s.ksm.woken:
+    if before == c and not s.step.ksm_woken:
         return OK
     s.ksm.run = c
     if c == KSM_RUN_UNMERGE:

@@ -77,7 +77,6 @@ SEEN = {
 PROCESS = {
     "state": (8, "PROCESS_*"),
     "waiting": (8, "page + 1 in whose fault the process sleeps, 0 if it does not"),
-    "woken": (8, "its fault was woken in this step"),
     "verb": (8, "the operation that waits"),
     "first": (8, "its first page"),
     "count": (8, "its pages"),
@@ -136,10 +135,10 @@ KSM = {
     "last_entered": (16, "the highest rank given out"),
     "last_born": (16, "the highest birth given out"),
     "waiting": (8, "writing 2 to run sleeps in a fault of this process + 1"),
-    "woken": (8, "that fault was woken in this step"),
     "asked_run": (8, "ghost: what the administrator last wrote to run"),
 }
 OUTCOME = {
+    "woken": (8, "the fault that a process sleeps in was woken in this step"),
     "ended": (8, "a waiting operation ended in this step"),
     "result": (16, "OK, a negative errno, BLOCKED, SIGBUS, SIGSEGV, BUSY"),
     "value": (16, "what a load gave"),
@@ -156,6 +155,7 @@ STEP = {
     "cow_ksm": (8, "vmstat cow_ksm, counted from the start of the step"),
     "warned": (16, "flags of `FAULT_FLAG_ALLOW_RETRY missing`, 0 if not printed"),
     "sleeps": (8, "page + 1 in whose fault the operation fell asleep"),
+    "ksm_woken": (8, "so was the one that the writer of 2 to ksm/run sleeps in"),
     "choices": (16, "which way each of the kernel's free choices goes, one bit each"),
     "drawn": (8, "how many were drawn"),
     "faults": (8, "page faults that the program's loads and stores took and that were resolved"),

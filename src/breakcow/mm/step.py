@@ -65,9 +65,11 @@ def clear_step(s: State) -> None:
     s.step.cow_ksm = 0
     s.step.warned = 0
     s.step.sleeps = 0
+    s.step.ksm_woken = 0
     s.step.drawn = 0
     s.step.faults = 0
     for p in range(s.resumed.shape[0]):
+        s.resumed[p].woken = 0
         s.resumed[p].ended = 0
         s.resumed[p].result = OK
         s.resumed[p].value = 0
@@ -107,12 +109,12 @@ def wake_up(s: State) -> None:
     result = s.step.result
     value = s.step.value
     for p in range(s.proc.shape[0]):
-        if s.proc[p].woken:
+        if s.resumed[p].woken:
             resume(s, p)
-    if s.ksm.woken:
+    if s.step.ksm_woken:
         s.ksm.waiting = 0
         dispatch(s, FIRST_KERNEL + 1, 0, 0, 0, s.ksm.run)
-        s.ksm.woken = 0
+        s.step.ksm_woken = 0
     s.step.result = result
     s.step.value = value
 
@@ -120,7 +122,7 @@ def wake_up(s: State) -> None:
 def resume(s: State, p: int) -> None:
     """The operation of process `p` goes on: it ends, or sleeps again in another fault."""
     proc = s.proc[p]
-    proc.woken = 0
+    s.resumed[p].woken = 0
     proc.waiting = 0
     s.step.value = 0
     result = dispatch(s, proc.verb, p, proc.first, proc.count, proc.argument)

@@ -173,9 +173,9 @@ def wake_userfault(s: State, p: int, v: int, n: int) -> None:
     """wake_userfault(): every fault that sleeps in the range of this mm."""
     waiting = s.proc[p].waiting - 1
     if v <= waiting < v + n:
-        s.proc[p].woken = 1
+        s.resumed[p].woken = 1
     if s.ksm.waiting == p + 1:
-        s.ksm.woken = 1
+        s.step.ksm_woken = 1
 
 
 def userfaultfd_unregister(s: State, p: int, v: int, n: int, c: int) -> int:
