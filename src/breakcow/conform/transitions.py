@@ -84,19 +84,19 @@ class _Rows:
         self.first = search.first_state(self.scratch, self.states)
         for one in prologue:
             action = (one.verb, one.process, one.page, one.pages, one.argument)
-            self.rules.advance(self.scratch.work, self.scratch.raw, *action, 0)
+            self.rules.advance(self.scratch.work, *action, 0)
             self.first = int(self.rules.start(self.scratch.work, self.scratch.raw, self.states, 0))
         self.tally = np.zeros(1, np.int64)
 
     def leads_to(self, state: int) -> list[tuple[int, int, int]]:
         """(operation, choices, name of the state) of every transition from `state`."""
         s = self.scratch
-        count = self.rules.leads_to(self.states, state, s.operations, s.work, s.raw, s.made, self.tally, s.counts)
+        count = self.rules.leads_to(*(self.states, state, s.operations, s.work, s.raw, s.made, s.fresh, s.probes, self.tally, s.counts))
         return [(operation, choices, name) for operation, choices, name in s.made[:count, 1:4].tolist()]
 
     def keep(self, row: int) -> None:
         """The state that transition `row` of the last call leads to is a new one."""
         if self.size == len(self.states):
             self.states = np.concatenate([self.states, np.zeros_like(self.states)])
-        self.rules.put_away(self.scratch.work, self.scratch.parents + row, self.states, self.size)
+        self.states[self.size] = self.scratch.fresh[row]
         self.size += 1

@@ -1,25 +1,23 @@
-"""Numbers of some bits, one after the other in 64-bit words. Compiled with the rules."""
-
-from breakcow.explore.words import Words
+"""Some bits of a word moved together, and back. Compiled with the rules where the processor has no instruction for it (pext, pdep)."""
 
 
-def put(out: Words, i: int, at: int, value: int, bits: int) -> int:
-    """Write `value` to bit `at` of row `i` of `out`, where zeros are; the bit after it."""
-    word = at >> 6
-    shift = at & 63
-    out[i, word] |= value << shift
-    if shift + bits > 64:
-        out[i, word + 1] |= value >> (64 - shift)
-    return at + bits
+def gather(word: int, kept: int) -> int:
+    """The bits of `word` that `kept` has, moved together to the low end."""
+    gathered = 0
+    at = 0
+    for bit in range(64):
+        if kept >> bit & 1:
+            gathered |= (word >> bit & 1) << at
+            at += 1
+    return gathered
 
 
-def get(words: Words, i: int, at: int, bits: int) -> int:
-    """The number of `bits` bits at bit `at` of row `i`."""
-    word = at >> 6
-    shift = at & 63
-    value: int = words[i, word] >> shift
-    if shift:
-        value &= (1 << (64 - shift)) - 1
-    if shift + bits > 64:
-        value |= words[i, word + 1] << (64 - shift)
-    return value & (1 << bits) - 1
+def scatter(word: int, kept: int) -> int:
+    """The low bits of `word`, moved to where the bits of `kept` are."""
+    scattered = 0
+    at = 0
+    for bit in range(64):
+        if kept >> bit & 1:
+            scattered |= (word >> at & 1) << bit
+            at += 1
+    return scattered

@@ -13,7 +13,8 @@ import numpy as np
 import ray
 
 from breakcow.explore.bound import Bound, Operation
-from breakcow.explore.expand import FINDS, FOUND, LOST, TRANSITIONS
+from breakcow.explore.expand import FINDS, FOUND, LOST
+from breakcow.explore.recall import TRANSITIONS
 from breakcow.explore.search import FULLEST, ROOM, Array, Find, Level, NoClusterError, Scratch, Search, SearchError, Tally
 from breakcow.kernel import Profile
 
@@ -33,7 +34,7 @@ class Shard(Search):
         self._scratch = Scratch(self)
         self._begin()
         owners = np.zeros(1, np.int64)
-        self.rules.address(self.levels[0].states[0], 1, self._scratch.work, self._scratch.raw, shards, owners)
+        self.rules.address(self.levels[0].states[0], 1, shards, owners)
         if owners[0] != number:
             self.levels = [Level(0, [np.zeros((0, 3), np.int64)], [self.levels[0].states[0][:0]])]
 
@@ -58,9 +59,8 @@ class Shard(Search):
         """One call of the compiled loop; the first state that it did not come to."""
         room = self._scratch
         result: int = self.rules.expand(
-            *(states, first, len(states), base, room.operations, self.picked, self.symmetric, self._table),
-            *(room.work, room.raw, room.made, room.out, room.origins, room.finds, self._seen_kinds, room.counts),
-            *(self._sent, self.number, self.shards),
+            *(states, first, len(states), base, room.operations, self.picked, self.symmetric, self._table, *room.steps),
+            *(room.out, room.origins, room.finds, self._seen_kinds, room.counts, self._sent, self.number, self.shards),
         )
         return result
 
@@ -70,7 +70,7 @@ class Shard(Search):
         if room.counts[LOST]:
             raise SearchError("a state has a value that its packed form cannot hold")
         owners = np.zeros(found, np.int64)
-        self.rules.address(room.out, found, room.work, room.raw, self.shards, owners)
+        self.rules.address(room.out, found, self.shards, owners)
         origins = np.column_stack([room.origins[:found], np.full(found, self.number)]).astype(np.int32)
         for shard in range(self.shards):
             mine = owners == shard
@@ -91,7 +91,7 @@ class Shard(Search):
         for states, origins in batches:
             self._make_room(len(states))
             fresh = np.zeros(len(states), np.int64)
-            self.rules.accept(np.array(states), self._scratch.work, self._scratch.raw, self._table, fresh)
+            self.rules.accept(np.array(states), self._table, fresh)
             self._keep(states[fresh == 1], origins[fresh == 1])
         level = self.levels[-1]
         return level.size, int(self._table.nbytes) + sum(one.nbytes for level in self.levels for one in (*level.states, *level.origins))

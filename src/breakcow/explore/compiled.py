@@ -51,20 +51,19 @@ FILES = (
 )
 HERE = Path(__file__).parent
 SHORT = 50  # nodes of the syntax tree of a function
-SEARCH = ("normal", "table", "bits", "expand", "entries")  # files of this folder that are compiled with the rules
+SEARCH = ("normal", "table", "bits", "recall", "expand", "entries")  # files of this folder that are compiled with the rules
 ENTRIES = (  # what is called from outside
-    *("run_step", "run_follow", "run_broken", "advance", "start", "leads_to", "put_away", "expand", "move_all", "address", "accept"),
+    *("run_step", "run_follow", "run_broken", "advance", "start", "leads_to", "expand", "move_all", "address", "accept"),
 )
 HEAD = """from numba import from_dtype, int64, njit, void
 
-from breakcow.explore.together import compare_and_swap, copy_words, fold_product, rule
-from breakcow.mm.schema import TRANSIENT, Bounds, dtype
+from breakcow.explore.together import compare_and_swap, copy_words, fold_product, pdep, pext, rule
+from breakcow.mm.schema import Bounds, dtype
 
 BITS = {bits!r}
 LEFT_OUT = {left_out!r}
 RECORD = dtype({bounds!r}, BITS)
 WORDS = {words}
-PERSISTENT = min(RECORD.fields[name][1] for name in TRANSIENT if name in RECORD.fields) // 8
 State = from_dtype(RECORD)
 Pte, Vma, Ghost = (State.fields[name].type.dtype for name in ("pte", "vma", "ghost"))"""
 
@@ -100,16 +99,21 @@ def source(profile: Profile, bounds: Bounds, contents: int = 3, part: Part | Non
     nodes = [node for number, tree in enumerate(trees) for node in tree.body if number != judges or isinstance(node, ast.FunctionDef)]
     constants = [_constant(node) for node in nodes if isinstance(node, ast.Assign)]
     constants = [f"{verb.name.upper()} = {number}" for number, verb in enumerate(VERBS)] + constants
-    functions = {node.name: _Behaviours(profile).visit(node) for node in nodes if isinstance(node, ast.FunctionDef)}
+    rules = [node for node in nodes if isinstance(node, ast.FunctionDef)]
+    functions = {node.name: _Behaviours(profile).visit(node) for node in rules}
+    assert len(functions) == len(rules), Counter(node.name for node in rules).most_common(1)
     left_out: Constants = {}
     if part:
         functions, left_out = _specialised(functions, constants, start_values(bounds, profile, part), part)
     bits = packing.narrow(bounds, contents) | dict.fromkeys(left_out, 0) if part else {}
-    words = packing.words(bounds, contents, left_out)
-    head = HEAD.format(bits=bits, left_out=left_out, bounds=bounds, words=words)
+    form = packing.Form(bounds, contents, left_out, bits) if part else None
+    head = HEAD.format(bits=bits, left_out=left_out, bounds=bounds, words=form.words if form else 0)
     calls = Counter(called for name, node in functions.items() if name not in ENTRIES or name == "expand" for called in called_by(node))
     texts = [ast.unparse(ast.fix_missing_locations(_Plain(calls).visit(node))) for node in functions.values()]
-    return "\n\n".join([head, *constants, *texts, packing.source(bounds, contents, left_out)]) + "\n"
+    from breakcow.explore.together import has_bmi2
+
+    packed = [form.source(*(("pext", "pdep") if has_bmi2() else ("gather", "scatter")))] if form else []
+    return "\n\n".join([head, *constants, *texts, *packed]) + "\n"
 
 
 def start_values(bounds: Bounds, profile: Profile, part: Part) -> Constants:
@@ -133,7 +137,7 @@ def _specialised(
     exec("\n".join(constants), room)
     numbers = {name: value for name, value in room.items() if isinstance(value, int)}
     never = {number for number, verb in enumerate(VERBS) if verb.name not in part.operations}
-    kept, left_out = specialise(Rules(functions, numbers, never), (*ENTRIES, "put", "get"), start)
+    kept, left_out = specialise(Rules(functions, numbers, never), (*ENTRIES, "gather", "scatter"), start)
     return {name: kept[name] for name in functions if name in kept}, left_out
 
 
@@ -220,7 +224,9 @@ def load(profile: Profile, bounds: Bounds, contents: int = 3, part: Part | None 
 
 def _key(profile: Profile, bounds: Bounds, contents: int, part: Part | None) -> str:
     """A name for what a module is made from: all source of the specification and of this folder, and what is asked for."""
-    asked = repr((profile.values, bounds, contents, part and (sorted(part.operations), part.areas)))
+    from breakcow.explore.together import has_bmi2
+
+    asked = repr((has_bmi2(), profile.values, bounds, contents, part and (sorted(part.operations), part.areas)))
     files = [file.read_bytes() for folder in (ROOM, HERE) for file in sorted(folder.glob("*.py"))]
     return hashlib.sha256(b"\0".join([asked.encode(), *files])).hexdigest()[:16]
 

@@ -85,7 +85,7 @@ class _Normal:
         """Go one step on; the hash of the state that it leads to."""
         self.work[0]["step"]["choices"] = choices
         action = (operation.verb, operation.process, operation.page, operation.pages, operation.argument)
-        self.rules.advance(self.work, self.raw, *action, self.symmetric)
+        self.rules.advance(self.work, *action, self.symmetric)
         return self._hash(self.work, self.raw)
 
     def hash_of(self, state: State) -> int:

@@ -3,6 +3,7 @@
 from breakcow.explore.expand import breaches, by_operation, owner, settle
 from breakcow.explore.normal import normalise
 from breakcow.explore.packing import pack, unpack
+from breakcow.explore.recall import CHOSEN
 from breakcow.explore.table import find_or_insert, hash_row
 from breakcow.explore.words import Row, States, Words
 from breakcow.mm.ghost import follow
@@ -26,8 +27,8 @@ def run_broken(s: State) -> int:
     return broken(s)
 
 
-def advance(work: States, raw: Words, verb: int, p: int, v: int, n: int, c: int, symmetric: int) -> int:
-    """Take a step in `work[0]`, whose memory `raw` is, and bring it into its normal form; the promises that are broken now."""
+def advance(work: States, verb: int, p: int, v: int, n: int, c: int, symmetric: int) -> int:
+    """Take a step in `work[0]` and bring it into its normal form; the promises that are broken now."""
     s = work[0]
     step(s, verb, p, v, n, c)
     follow(s, verb, p, v, n, c)
@@ -39,34 +40,30 @@ def advance(work: States, raw: Words, verb: int, p: int, v: int, n: int, c: int,
 def start(work: States, raw: Words, out: Words, symmetric: int) -> int:
     """Bring `work[0]` into its normal form and pack it into row 0 of `out`; its hash, or 0 if a value does not fit."""
     normalise(work[0], symmetric)
-    return 0 if pack(work[0], out, 0) else hash_row(raw, 0)
+    return 0 if pack(raw, 0, out, 0) else hash_row(out, 0)
 
 
-def leads_to(states: Words, i: int, actions: Words, work: States, raw: Words, made: Words, tally: Row, counts: Row) -> int:
-    """Every transition from the packed state in row `i`: (i, action, choices, hash) in rows of `made`, the state it leads to in the last
-    rows of `work`, contents under their own names; how many."""
-    unpack(work[0], states, i)
+def leads_to(
+    states: Words, i: int, actions: Words, work: States, raw: Words, made: Words, fresh: Words, probes: Words, tally: Row, counts: Row
+) -> int:
+    """Every transition from the packed state in row `i`: (i, action, choices, hash) in rows of `made`, the states that they lead to in
+    `fresh`, contents under their own names; how many."""
+    unpack(raw, 0, states, i)
+    probes[0, CHOSEN] = 0
     k = 0
     for a in range(actions.shape[0]):
-        k = by_operation(work, raw, made, k, 1, i, actions, a, 0, 1, counts)
-    settle(work, raw, made, k, actions, 0, 0, made, tally, counts)
+        k = by_operation(work, raw, made, k, probes, 1, i, actions, a, 0, 1, counts)
+    settle(work, raw, made, fresh, k, actions, 0, 0, made, tally, counts)
     return k
 
 
-def put_away(work: States, k: int, out: Words, i: int) -> int:
-    """Pack the normal state `work[k]` into row `i` of `out`; not 0 if a value does not fit."""
-    return pack(work[k], out, i)
-
-
-def address(rows: Words, count: int, work: States, raw: Words, shards: int, owners: Row) -> None:
+def address(rows: Words, count: int, shards: int, owners: Row) -> None:
     """Which of so many shards has each of the first `count` packed states."""
     for i in range(count):
-        unpack(work[0], rows, i)
-        owners[i] = owner(hash_row(raw, 0), shards)
+        owners[i] = owner(hash_row(rows, i), shards)
 
 
-def accept(rows: Words, work: States, raw: Words, table: Row, fresh: Row) -> None:
+def accept(rows: Words, table: Row, fresh: Row) -> None:
     """Which of these packed states are new to `table`, which has room for them; they are in it now."""
     for i in range(rows.shape[0]):
-        unpack(work[0], rows, i)
-        fresh[i] = find_or_insert(table, hash_row(raw, 0))
+        fresh[i] = find_or_insert(table, hash_row(rows, i))

@@ -4,7 +4,8 @@ Many successors are made before any of them is looked up, so that the lookups, w
 """
 
 from breakcow.explore.normal import normalise
-from breakcow.explore.packing import pack, unpack
+from breakcow.explore.packing import pack, packed_words, unpack
+from breakcow.explore.recall import CHOSEN, STEPS, TRANSITIONS, keep_steps, recall, unknown
 from breakcow.explore.table import copy_row, find_or_insert, hash_row, same_row
 from breakcow.explore.words import Row, States, Words
 from breakcow.mm.flags import BUSY, PROCESS_NONE, PROCESS_RUNNING, ZERO_PAGE
@@ -13,10 +14,10 @@ from breakcow.mm.promises import broken, broken_on_page
 from breakcow.mm.schema import State
 from breakcow.mm.step import FORK, SPAWN, act, clear_step, may_act
 
-TRANSITIONS = 0  # what `counts` holds
-FOUND = 1
+FOUND = 1  # what `counts` holds besides TRANSITIONS
 FINDS = 2
 LOST = 3
+BLOCK = 2048  # successors that are made by the rules before they are looked up, at most
 DISABLED = -2  # instead of the next choices: there is no such step
 MOST_CHOICES = 4  # successors of a state by one operation, on the average of a block
 KINDS = 64  # of a page that a promise is broken on
@@ -36,6 +37,12 @@ def expand(
     work: States,
     raw: Words,
     made: Words,
+    fresh: Words,
+    masks: Words,
+    keys: Row,
+    places: Row,
+    arena: Row,
+    probes: Words,
     out: Words,
     origin: Words,
     finds: Words,
@@ -47,35 +54,50 @@ def expand(
 ) -> int:
     """Expand the states `first` up to `last` of `frontier`; the first that was not, where `out` became full.
 
-    frontier: packed states, a row each; `base` is the number of row 0. actions: (verb, process, page, pages, argument, content or 0) a row.
-    picked: the promises to check, a bit each. symmetric: contents are interchangeable. table: hashes of all states seen, a power of two
-    long. made: scratch, a row for each successor of a block. work, raw: scratch states, the parents of a block and then its successors, and
-    the same memory as words. out, origin: packed
-    new states and (parent, action, choices) of each. finds: (parent, action, choices, promises) of what is broken. tally: finds of each
-    (operation, promise, kind). counts: TRANSITIONS and so on, added to. shard, shards: which states `table` is for, see owner(); those of
-    others are given out too, but for those in `sent`, hashes given out lately.
+    frontier: packed states, a row each; `base` is the number of row 0. actions: (verb, process, page, pages, argument, content or 0,
+    group or -1) a row. picked: the promises to check, a bit each. symmetric: contents are interchangeable. table: hashes of all states
+    seen, a power of two long. work, raw: scratch states, the parents of a block and then BLOCK successors, and the same memory as
+    words. made, fresh: scratch, (parent, action, choices, hash, slot) of each successor, and the successors packed. masks, keys,
+    places, arena, probes: see recall.py. out, origin: packed new states and (parent, action, choices) of each. finds: (parent, action,
+    choices, promises) of what is broken. tally: finds of each (operation, promise, kind). counts: TRANSITIONS and so on, added to.
+    shard, shards: which states `table` is for, see owner(); those of others are given out too, but for those in `sent`, hashes given
+    out lately.
     """
-    parents = work.shape[0] - made.shape[0]
+    parents = work.shape[0] - BLOCK
     room = MOST_CHOICES * parents * actions.shape[0]
     i = first
     while i < last and counts[FOUND] + room <= out.shape[0]:
         taken = min(parents, last - i)
         for j in range(taken):
-            unpack(work[j], frontier, i + j)
-        k = 0
-        for a in range(actions.shape[0]):
-            k = by_operation(work, raw, made, k, taken, base + i, actions, a, symmetric, 0, counts)
-            if a + 1 == actions.shape[0] or 2 * k > made.shape[0]:
-                settle(work, raw, made, k, actions, picked, symmetric, finds, tally, counts)
-                look_up(work, made, k, actions, picked, table, out, origin, finds, tally, counts, sent, shard, shards)
-                k = 0
+            unpack(raw, j, frontier, i + j)
+            probes[j, CHOSEN] = j
+        chosen = taken
+        for group in range(-1, masks.shape[0]):
+            if group >= 0:
+                k = recall(frontier, i, taken, base + i, masks, group, keys, places, arena, probes, made, fresh, counts)
+                look_up(work, raw, made, fresh, k, actions, picked, table, out, origin, finds, tally, counts, sent, shard, shards)
+                chosen = unknown(keys, probes, taken)
+            k = 0
+            for a in range(actions.shape[0]):
+                if actions[a, 6] == group:
+                    k = by_operation(work, raw, made, k, probes, chosen, base + i, actions, a, symmetric, 0, counts)
+                if group < 0 and 2 * k > BLOCK:
+                    settle(work, raw, made, fresh, k, actions, picked, symmetric, finds, tally, counts)
+                    look_up(work, raw, made, fresh, k, actions, picked, table, out, origin, finds, tally, counts, sent, shard, shards)
+                    k = 0
+            settle(work, raw, made, fresh, k, actions, picked, symmetric, finds, tally, counts)
+            if group >= 0 and chosen:
+                keep_steps(made, fresh, k, base + i, chosen, masks, group, keys, places, arena, probes)
+            look_up(work, raw, made, fresh, k, actions, picked, table, out, origin, finds, tally, counts, sent, shard, shards)
         i += taken
     return i
 
 
 def look_up(
     work: States,
+    raw: Words,
     made: Words,
+    fresh: Words,
     k: int,
     actions: Words,
     picked: int,
@@ -89,13 +111,14 @@ def look_up(
     shard: int,
     shards: int,
 ) -> None:
-    """Keep what is new of the successors in the first `k` rows of `made`."""
-    parents = work.shape[0] - made.shape[0]
+    """Keep what is new of the successors in the first `k` rows of `made` and `fresh`."""
+    scratch = work.shape[0] - BLOCK
     for j in range(k):
         made[j, 4] = table[made[j, 3] & table.shape[0] - 1]  # misses all caches, for all j at once
     for j in range(k):
         if made[j, 3] and is_new(table, sent, made[j, 3], shard, shards):
-            keep(work[parents + j], made, j, actions, picked, out, origin, finds, tally, counts)
+            unpack(raw, scratch, fresh, j)
+            keep(work[scratch], made, fresh, j, actions, picked, out, origin, finds, tally, counts)
 
 
 def is_new(table: Row, sent: Row, h: int, shard: int, shards: int) -> int:
@@ -115,20 +138,34 @@ def owner(h: int, shards: int) -> int:
 
 
 def by_operation(
-    work: States, raw: Words, made: Words, k: int, taken: int, first: int, actions: Words, a: int, symmetric: int, idle: int, counts: Row
+    work: States,
+    raw: Words,
+    made: Words,
+    k: int,
+    probes: Words,
+    chosen: int,
+    first: int,
+    actions: Words,
+    a: int,
+    symmetric: int,
+    idle: int,
+    counts: Row,
 ) -> int:
-    """The successors of the first `taken` states in `work`, numbered from `first` on, by the operation `a`: from row `k` of `made` on, to
-    the row before the one that is returned. idle: a step that leaves the state as it is has a row too; it is a transition in any case.
+    """The successors of the states in `work` that the first `chosen` rows of `probes` name, numbered from `first` on, by the operation `a`:
+    from row `k` of `made` on, to the row before the one that is returned. idle: a step that leaves the state as it is has a row too; it is
+    a transition in any case.
 
     One operation is tried on many states before the next is: what it does is the same from state to state, so that the processor guesses
     right which way the rules will go.
     """
-    for i in range(taken):
-        if not may_be_tried(work[i], actions, a, symmetric):
+    verb, p, v, n, c = actions[a, 0], actions[a, 1], actions[a, 2], actions[a, 3], actions[a, 4]
+    for x in range(chosen):
+        i = probes[x, CHOSEN]
+        if not may_be_tried(work[i], verb, p, v, n, c, symmetric * actions[a, 5]):
             continue
         choices = 0
         while choices >= 0:
-            if k == made.shape[0]:
+            if k == BLOCK:
                 counts[LOST] += 1
                 return k
             made[k, 0] = first + i
@@ -138,15 +175,16 @@ def by_operation(
             if choices == DISABLED:
                 break
             counts[TRANSITIONS] += 1
-            if idle or not same_row(raw, i, work.shape[0] - made.shape[0] + k):
+            probes[i, STEPS] += 1
+            if idle or not same_row(raw, i, work.shape[0] - BLOCK + k):
                 k += 1
     return k
 
 
-def may_be_tried(s: State, actions: Words, a: int, symmetric: int) -> int:
-    """Whether operation `a` is one of this state, as far as can be told before it is taken."""
-    verb, p, v, n, c = actions[a, 0], actions[a, 1], actions[a, 2], actions[a, 3], actions[a, 4]
-    if not may_act(s, verb, p, c) or (symmetric and actions[a, 5] > highest_content(s) + 1) or not in_one_piece(s, p, v, n):
+def may_be_tried(s: State, verb: int, p: int, v: int, n: int, c: int, content: int) -> int:
+    """Whether an operation is one of this state, as far as can be told before it is taken. content: what it stores, if contents are
+    interchangeable."""
+    if not may_act(s, verb, p, c) or (content > 1 and content > highest_content(s) + 1) or not in_one_piece(s, p, v, n):
         return 0
     return next_process(s, c) if verb == FORK or verb == SPAWN else 1
 
@@ -155,7 +193,7 @@ def successor(work: States, raw: Words, made: Words, i: int, k: int, actions: Wo
     """Make row `k` of `made` what follows from state `i` by operation `a` and these choices; the next choices, -1 after the last, or
     DISABLED."""
     verb, p, v, n, c = actions[a, 0], actions[a, 1], actions[a, 2], actions[a, 3], actions[a, 4]
-    row = work.shape[0] - made.shape[0] + k
+    row = work.shape[0] - BLOCK + k
     copy_row(raw, i, row)
     t = work[row]
     clear_step(t)
@@ -168,20 +206,34 @@ def successor(work: States, raw: Words, made: Words, i: int, k: int, actions: Wo
 
 
 def settle(
-    work: States, raw: Words, made: Words, k: int, actions: Words, picked: int, symmetric: int, finds: Words, tally: Row, counts: Row
+    work: States,
+    raw: Words,
+    made: Words,
+    fresh: Words,
+    k: int,
+    actions: Words,
+    picked: int,
+    symmetric: int,
+    finds: Words,
+    tally: Row,
+    counts: Row,
 ) -> None:
-    """Give the successors in the first `k` rows of `made` their normal form and its hash; 0 for a find, which is noted and goes no
-    further."""
-    parents = work.shape[0] - made.shape[0]
+    """Pack the normal forms of the successors in the first `k` rows of `made`, and hash them; 0 for a find, which is noted and goes no
+    further. A state that cannot be packed must be one: what is broken may count below 0."""
+    parents = work.shape[0] - BLOCK
     for j in range(k):
         t = work[parents + j]
+        made[j, 3] = 0
         bits = breaches(t) & picked
+        if not bits:
+            normalise(t, symmetric)
+            if pack(raw, parents + j, fresh, j):
+                bits = broken(t) & picked
+                counts[LOST] += 0 if bits else 1
+            else:
+                made[j, 3] = hash_row(fresh, j)
         if bits:
             note(t, made, j, bits, actions[made[j, 1], 0], finds, tally, counts)
-            made[j, 3] = 0
-        else:
-            normalise(t, symmetric)
-            made[j, 3] = hash_row(raw, parents + j)
 
 
 def next_choices(choices: int, drawn: int) -> int:
@@ -231,9 +283,19 @@ def breaches(s: State) -> int:
 
 
 def keep(
-    s: State, made: Words, j: int, actions: Words, picked: int, out: Words, origin: Words, finds: Words, tally: Row, counts: Row
+    s: State,
+    made: Words,
+    fresh: Words,
+    j: int,
+    actions: Words,
+    picked: int,
+    out: Words,
+    origin: Words,
+    finds: Words,
+    tally: Row,
+    counts: Row,
 ) -> None:
-    """A new state: a find if it breaks a promise, else one of the next frontier."""
+    """A new state, `s` and row `j` of `fresh`: a find if it breaks a promise, else one of the next frontier."""
     bits = broken(s) & picked
     if bits:
         note(s, made, j, bits, actions[made[j, 1], 0], finds, tally, counts)
@@ -242,8 +304,8 @@ def keep(
     if row == out.shape[0]:
         counts[LOST] += 1
         return
-    if pack(s, out, row):
-        counts[LOST] += 1
+    for w in range(packed_words()):
+        out[row, w] = fresh[j, w]
     for column in range(3):
         origin[row, column] = made[j, column]
     counts[FOUND] += 1

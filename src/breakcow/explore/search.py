@@ -11,16 +11,19 @@ import numpy.typing as npt
 
 from breakcow.explore import compiled
 from breakcow.explore.bound import Bound, Operation, operations
-from breakcow.explore.expand import FINDS, FOUND, KINDS, LOST, MOST_CHOICES, PROMISES_CHECKED, TRANSITIONS
+from breakcow.explore.expand import BLOCK, FINDS, FOUND, KINDS, LOST, MOST_CHOICES, PROMISES_CHECKED
+from breakcow.explore.groups import groups
 from breakcow.explore.program import start
+from breakcow.explore.recall import TRANSITIONS
 from breakcow.kernel import Profile
 from breakcow.mm.actions import VERBS
 from breakcow.mm.promises import PROMISES
 
 Array = npt.NDArray[np.int64]
-BLOCK = 2048  # successors that are made before they are looked up, at most
 PARENTS = 64  # states that are expanded together, at most
 ROOM = 16 * BLOCK  # new states of one call
+SLOTS = 1 << 18  # footprints whose steps are kept, by each thread
+ARENA = 1 << 22  # words that they take, at most
 FULLEST = 0.7  # of the table
 ALONE = np.zeros(1, np.int64)  # nothing is sent to anybody
 ALL = (1 << len(PROMISES)) - 1
@@ -64,6 +67,7 @@ class Level:
 @dataclass
 class Tally:
     """What is known so far. stopped: why the search ended before its depth, empty if it did not. closed: no state was left to expand.
+    groups: of operations whose steps are remembered.
     level_left: seconds until the level that is being expanded is done, as far as one can tell. bytes: that the search holds."""
 
     states: int = 1
@@ -75,12 +79,14 @@ class Tally:
     seconds: float = 0.0
     level_left: float = 0.0
     bytes: int = 0
+    groups: int = 0
     finds: list[Find] = field(default_factory=list)
 
     @property
     def chance_of_a_miss(self) -> float:
-        """The chance that any two of the states have one hash, so that one of them was not looked at."""
-        return min(1.0, self.states * (self.states - 1) / 2 / 2**64)
+        """The chance that any two of the states have one hash, so that one of them was not looked at, or that a footprint has the hash of
+        the one that it was compared with, so that a state took the steps of another."""
+        return min(1.0, self.states * ((self.states - 1) / 2 + self.groups) / 2**64)
 
 
 class Search:
@@ -110,8 +116,13 @@ class Search:
         part = compiled.Part(self.among, bound.areas)
         self.state = part.bounds(profile, bound.processes, bound.pages)
         self.rules = compiled.load(profile, self.state, bound.contents, part)
+        self.groups, self.masks = (
+            ({}, np.zeros((0, self.rules.WORDS), np.int64))
+            if symmetric
+            else groups(self.rules, self.state, bound.contents, ((one.verb, one.process) for one in self.operations))
+        )
         self.levels: list[Level] = []
-        self.tally = Tally()
+        self.tally = Tally(groups=len(self.masks))
         self._table = np.zeros(1 << 16, np.int64)
         self._spare: list[Scratch] = []
         self._gate = threading.Condition()
@@ -202,9 +213,8 @@ class Search:
             self._enter()
             begun = first
             first = self.rules.expand(
-                *(states, first, last, base, scratch.operations, self.picked, self.symmetric, self._table),
-                *(scratch.work, scratch.raw, scratch.made, scratch.out, scratch.origins, scratch.finds, self._seen_kinds, scratch.counts),
-                *(ALONE, 0, 1),
+                *(states, first, last, base, scratch.operations, self.picked, self.symmetric, self._table, *scratch.steps),
+                *(scratch.out, scratch.origins, scratch.finds, self._seen_kinds, scratch.counts, ALONE, 0, 1),
             )
             self._leave(scratch, level, first - begun)
 
@@ -294,16 +304,27 @@ class Search:
 
 
 class Scratch:
-    """The memory that one thread works in."""
+    """The memory that one thread works in. steps: what expand() takes a step in, and what it keeps of steps."""
 
     def __init__(self, search: Search) -> None:
+        groups, masks = search.groups, search.masks
         self.operations = np.array(
-            [(one.verb, one.process, one.page, one.pages, one.argument, one.content) for one in search.operations], np.int64
-        ).reshape(-1, 6)
-        self.parents = min(PARENTS, ROOM // (MOST_CHOICES * len(self.operations)))
+            [
+                (one.verb, one.process, one.page, one.pages, one.argument, one.content, groups.get((one.verb, one.process), -1))
+                for one in search.operations
+            ],
+            np.int64,
+        ).reshape(-1, 7)
+        together = BLOCK if len(masks) else ROOM  # the steps of a group are looked at together
+        self.parents = max(1, min(PARENTS, together // (MOST_CHOICES * len(self.operations))))
         self.work: Any = np.zeros(self.parents + BLOCK, search.rules.RECORD)
         self.raw: Array = self.work.view(np.int64).reshape(self.parents + BLOCK, -1)
-        self.made = np.zeros((BLOCK, 5), np.int64)
+        self.made = np.zeros((ROOM, 5), np.int64)
+        self.fresh = np.zeros((ROOM, search.rules.WORDS), np.int64)
+        self.probes = np.zeros((PARENTS, 5), np.int64)
+        keys, places, arena = (np.zeros(size if len(masks) else 2, np.int64) for size in (SLOTS, SLOTS, ARENA))
+        arena[0] = 1
+        self.steps = (self.work, self.raw, self.made, self.fresh, masks, keys, places, arena, self.probes)
         self.out = np.zeros((ROOM, search.rules.WORDS), np.int64)
         self.origins = np.zeros((ROOM, 3), np.int64)
         self.finds = np.zeros((4 * BLOCK, 4), np.int64)

@@ -1,6 +1,6 @@
 """The set of all states seen: an open-addressing table of 64-bit hashes, which several threads fill at once. Compiled with the rules."""
 
-from breakcow.explore.packing import persistent
+from breakcow.explore.packing import packed_words, persistent
 from breakcow.explore.together import compare_and_swap, copy_words, fold_product
 from breakcow.explore.words import Row, Words
 
@@ -21,14 +21,23 @@ def same_row(raw: Words, i: int, k: int) -> int:
     return 0 if changed else 1
 
 
-def hash_row(raw: Words, i: int) -> int:
-    """The hash of row `i`, never 0, for 0 is an empty slot of the table: products of two words each, every word with a key of its own."""
+def hash_row(words: Words, i: int) -> int:
+    """The hash of the packed state in row `i`, never 0, for 0 is an empty slot of the table: products of two words each, every word with a
+    key of its own."""
     h = 0
-    key = ODD
-    for w in range(0, persistent(), 2):
-        next_key = key + MIX
-        h ^= fold_product(raw[i, w] ^ key, raw[i, w + 1] ^ next_key)  # type: ignore[call-arg]
-        key = next_key + MIX
+    for w in range(0, packed_words() - 1, 2):
+        h ^= fold_product(words[i, w] ^ ODD ^ w << 32, words[i, w + 1] ^ MIX ^ w << 32)  # type: ignore[call-arg]
+    if packed_words() & 1:
+        h ^= fold_product(words[i, packed_words() - 1] ^ ODD ^ packed_words() << 32, MIX)  # type: ignore[call-arg]
+    h = fold_product(h ^ MIX, ODD)  # type: ignore[call-arg]
+    return h if h else 1
+
+
+def hash_under(words: Words, i: int, masks: Words, group: int) -> int:
+    """The hash of the bits of row `i` that row `group` of `masks` has, and of the group; never 0."""
+    h = group + 1
+    for w in range(packed_words()):
+        h = fold_product(h ^ words[i, w] & masks[group, w], ODD)  # type: ignore[call-arg]
     h = fold_product(h ^ MIX, ODD)  # type: ignore[call-arg]
     return h if h else 1
 

@@ -20,6 +20,7 @@ from numba.core.compiler import CompilerBase, DefaultPassBuilder, _LowerResult
 from numba.core.compiler_machinery import FunctionPass, LoweringPass, register_pass
 from numba.core.funcdesc import PythonFunctionDescriptor
 from numba.core.lowering import Lower
+from numba.core.registry import cpu_target
 from numba.core.typed_passes import NativeLowering
 from numba.extending import intrinsic
 
@@ -150,6 +151,29 @@ def copy_words(_context: Any, array: Any, _source: Any, _target: Any, _count: An
         return context.get_dummy_value()
 
     return types.void(array, types.int64, types.int64, types.int64), build
+
+
+def _instruction(name: str) -> Any:
+    """An instruction of the processor that takes two words and gives one, by LLVM's name."""
+
+    @intrinsic
+    def call(_context: Any, _word: Any, _kept: Any) -> Any:
+        def build(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+            word = ir.IntType(64)
+            return builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(word, [word, word]), name), args)
+
+        return types.int64(types.int64, types.int64), build
+
+    return call
+
+
+pext = _instruction("llvm.x86.bmi.pext.64")  # bits.gather()
+pdep = _instruction("llvm.x86.bmi.pdep.64")  # bits.scatter()
+
+
+def has_bmi2() -> bool:
+    """Whether Numba compiles for a processor with these two."""
+    return "+bmi2" in cpu_target.target_context.codegen()._tm_features
 
 
 @intrinsic
