@@ -35,7 +35,8 @@ def fix(target: Path) -> Path:
 
 @pytest.mark.long
 def test_the_fix_of_the_review_keeps_the_promise(boot: Boot, tmp_path: Path) -> None:
-    if not os.environ.get("BREAKCOW_BUILD") and not any(kernel.name == NAME for kernel in kernels.cached()):
+    built = any(kernel.name == NAME for kernel in kernels.cached()) and any(folder("sources").glob("linux-source-6.1-*/source.tar.xz"))
+    if not os.environ.get("BREAKCOW_BUILD") and not built:
         pytest.skip("builds a kernel, which takes minutes: set BREAKCOW_BUILD=1")
     build("6.1")
     assert build("6.1", [fix(tmp_path / "fix.patch")], name=NAME).name == NAME
