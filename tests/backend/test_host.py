@@ -125,6 +125,13 @@ def test_faults_are_not_told_where_a_read_only_translation_may_be_left(host: Hos
     assert [each.outcome.faults for each in seen][-2:] == [None, 0]
 
 
+@pytest.mark.parametrize(("loaded", "stored", "faults"), [("x", "y", None), ("y", "x", 0)])
+def test_nor_behind_a_page_that_was_loaded(host: HostBackend, loaded: str, stored: str, faults: int | None) -> None:
+    """A processor that loads a page goes on to the next one: 41 of 150 such stores took a fault."""
+    steps = f"A write {stored} 7\nA fork B\nB exit\nA read {loaded}\nA mem_write {stored} 5\nA write {stored} 8\nA write {stored} 8\n"
+    assert [each.outcome.faults for each in host.run(flat(steps))][-2:] == [faults, 0]
+
+
 @pytest.mark.needs("io-uring")
 def test_faults_of_the_pages_that_requests_lie_in_are_not_counted(host: HostBackend) -> None:
     """After a fork all pages of both fault at a store but those that were pinned, and the child's copies of these."""

@@ -48,7 +48,7 @@ class Process:
         self.blocked = False
         self.uffd = -1
         self.forked_uffd = -1
-        self.loaded: set[int] = set()  # pages that it has loaded since it last stored to them
+        self.loaded: set[int] = set()  # pages that a processor may have translations of since it last stored to them
         self.unflushed: set[int] = set()  # of these, where the kernel may have made the entry writable since, for an access of its own
         self.pins: dict[int, Pin] = {}
         self.pipes: dict[int, Spliced] = {}
@@ -109,6 +109,11 @@ class Process:
     def take(self, fd: int) -> int:
         """A copy, here, of a file descriptor of the process (pidfd_getfd). It is close-on-exec."""
         return abi.syscall(abi.PIDFD_GETFD, self.pidfd, fd, 0)
+
+    def loads(self, page: int) -> None:
+        """It loads the page, and a processor that goes on to the next one ahead of it brings the translation of that as well."""
+        behind = self.addresses[page] + self.sizes[page]
+        self.loaded |= {page, *(other for other, address in enumerate(self.addresses) if address == behind)}
 
     def reached(self, pages: Iterable[int]) -> None:
         """The kernel has written to these pages for it, by GUP."""

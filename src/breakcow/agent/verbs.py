@@ -47,8 +47,9 @@ def write(run: "Run", process: Process, action: Action) -> Steps:
     """Store to every byte of the page, and count the page faults of that: none if the entry was writable. A request brings the content
     first, as the pages that requests lie in fault too, after a fork or clear_refs.
 
-    They are not told where the kernel may have made the entry writable for an access of its own since the page was loaded: it flushes no
-    translation for that (ptep_set_access_flags(), arch/x86/mm/pgtable.c), and with a read-only one left a store takes a fault for nothing.
+    They are not told where the kernel may have made the entry writable for an access of its own since the page, or the one before it,
+    was loaded: it flushes no translation for that (ptep_set_access_flags(), arch/x86/mm/pgtable.c), and with a read-only one left a
+    store takes a fault for nothing.
     """
     yield stub.request(stub.COPY, (0, 0, 0), run.contents.page(action.argument))
     before = process.faults()
@@ -61,7 +62,7 @@ def write(run: "Run", process: Process, action: Action) -> Steps:
 
 def read(run: "Run", process: Process, action: Action) -> Steps:
     """Load every byte of the page."""
-    process.loaded.add(action.page)
+    process.loads(action.page)
     arguments = (stub.BUFFER, process.addresses[action.page], abi.PAGE)
     number, data = yield stub.request(stub.COPY, arguments, wanted=abi.PAGE)
     return _loaded(run, number, data)
