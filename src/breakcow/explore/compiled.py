@@ -50,7 +50,7 @@ FILES = (
     *("ksm_scan", "ksm", "madvise", "mremap", "fork", "task_mmu", "ghost", "dispatch", "step", "promises"),
 )
 HERE = Path(__file__).parent
-SHORT = 50  # nodes of the syntax tree of a function
+SHORT = 20  # nodes of the syntax tree of a function
 SEARCH = ("normal", "table", "bits", "recall", "expand", "entries")  # files of this folder that are compiled with the rules
 ENTRIES = (  # what is called from outside
     *("run_step", "run_follow", "run_broken", "advance", "start", "leads_to", "expand", "move_all", "address", "accept"),
