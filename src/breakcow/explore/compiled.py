@@ -47,7 +47,7 @@ FILES = (
         "ksm_break",
         "ksm_tree",
     ),
-    *("ksm_scan", "ksm", "madvise", "mremap", "fork", "task_mmu", "ghost", "dispatch", "step", "promises"),
+    *("ksm_scan", "ksm", "madvise", "mremap", "fork", "task_mmu", "ghost_process", "ghost", "dispatch", "step", "promises"),
 )
 HERE = Path(__file__).parent
 SHORT = 20  # nodes of the syntax tree of a function

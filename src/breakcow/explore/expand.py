@@ -76,7 +76,7 @@ def expand(
             if group >= 0:
                 k = recall(frontier, i, taken, base + i, masks, group, keys, places, arena, probes, made, fresh, counts)
                 look_up(work, raw, made, fresh, k, actions, picked, table, out, origin, finds, tally, counts, sent, shard, shards)
-                chosen = unknown(keys, probes, taken)
+                chosen = unknown(probes, taken)
             k = 0
             for a in range(actions.shape[0]):
                 if actions[a, 6] == group:

@@ -17,7 +17,8 @@ KEY = 0  # columns of `probes`, a row for each state of a block: the hash of its
 STEPS = 1  # its transitions,
 CHANGES = 2  # how many of them change anything, -1 if one breaks a promise,
 WRITTEN = 3  # and where in the arena the next of them is written;
-CHOSEN = 4  # the first rows name the states that the rules are asked about.
+KNOWN = 4  # not 0: its steps came from the arena;
+CHOSEN = 5  # the first rows name the states that the rules are asked about.
 SHIFT = 32  # of the action in an entry, above the choices
 
 
@@ -41,21 +42,24 @@ def recall(
     for j in range(taken):
         probes[j, KEY] = hash_under(frontier, first + j, masks, group)
     for j in range(taken):
-        probes[j, WRITTEN] = keys[probes[j, KEY] & keys.shape[0] - 1]  # misses the caches, for all j at once
+        probes[j, KNOWN] = keys[probes[j, KEY] & keys.shape[0] - 1] == probes[j, KEY]  # misses the caches, for all j at once
     k = 0
     for j in range(taken):
-        if probes[j, WRITTEN] == probes[j, KEY]:
+        if probes[j, KNOWN]:
             place = places[probes[j, KEY] & keys.shape[0] - 1]
+            if k + arena[place + 1] > made.shape[0]:
+                probes[j, KNOWN] = 0  # there is no room for so many: the rules are asked, who tell if there is none either
+                continue
             counts[TRANSITIONS] += arena[place]
             k = replay(frontier, first + j, number + j, masks, group, arena, place, made, fresh, k)
     return k
 
 
-def unknown(keys: Row, probes: Words, taken: int) -> int:
-    """Choose the states of a block whose footprints are not known; how many."""
+def unknown(probes: Words, taken: int) -> int:
+    """Choose the states of a block whose steps are not known; how many."""
     chosen = 0
     for j in range(taken):
-        if probes[j, WRITTEN] != probes[j, KEY]:
+        if not probes[j, KNOWN]:
             probes[chosen, CHOSEN] = j
             probes[j, STEPS] = 0
             chosen += 1

@@ -321,7 +321,7 @@ class Scratch:
         self.raw: Array = self.work.view(np.int64).reshape(self.parents + BLOCK, -1)
         self.made = np.zeros((ROOM, 5), np.int64)
         self.fresh = np.zeros((ROOM, search.rules.WORDS), np.int64)
-        self.probes = np.zeros((PARENTS, 5), np.int64)
+        self.probes = np.zeros((PARENTS, 6), np.int64)
         keys, places, arena = (np.zeros(size if len(masks) else 2, np.int64) for size in (SLOTS, SLOTS, ARENA))
         arena[0] = 1
         self.steps = (self.work, self.raw, self.made, self.fresh, masks, keys, places, arena, self.probes)
