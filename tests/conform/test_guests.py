@@ -1,5 +1,6 @@
 """Several kernels that share the programs are one kernel to who gives them."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -7,8 +8,9 @@ import pytest
 
 from breakcow.backend.model import ModelBackend, Path
 from breakcow.cli.conform import conform as command
+from breakcow.cli.conform import kernels
 from breakcow.cli.say import WrongUseError
-from breakcow.conform.guests import Guests
+from breakcow.conform.guests import MOST, Guests
 from breakcow.conform.random_programs import Tally, conform
 from breakcow.kernel import PROFILES
 from breakcow.litmus.program import Program
@@ -67,3 +69,15 @@ def test_guests_that_do_not_start_leave_none_behind() -> None:
 def test_a_number_of_guests_that_cannot_be_is_refused(on: str, jobs: int) -> None:
     with pytest.raises(WrongUseError, match="--jobs wants a number from 1"):
         command(on=on, jobs=jobs)
+
+
+@pytest.mark.parametrize("engine", ["one", "ray"])
+def test_a_guest_for_each_processor_if_nothing_is_said(engine: str) -> None:
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        assert kernels(None, engine, "vm:6.1") == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert kernels(None, engine, "vm:6.1") == min(len(allowed), MOST)
+    assert kernels(None, engine, "host") == 1

@@ -1,5 +1,6 @@
 """`breakcow conform`."""
 
+import os
 import sys
 from functools import partial
 from importlib.util import find_spec
@@ -23,7 +24,7 @@ def conform(
     seed: int = 0,
     huge: bool = False,
     shard: str = "1/1",
-    jobs: Annotated[int, Parameter(name=["--jobs", "-j"])] = 1,
+    jobs: Annotated[int | None, Parameter(name=["--jobs", "-j"])] = None,
     engine: Literal["one", "ray"] = "one",
     json: Path | None = None,
 ) -> int:
@@ -52,7 +53,8 @@ def conform(
     shard
         Run only part K of N, as 2/4: the parts of several machines are merged by `breakcow merge`.
     jobs
-        How many guests of a VM run programs side by side, on a processor each; with --engine ray how many workers.
+        How many guests of a VM run programs side by side, as many as there are processors if nothing is said; with --engine ray how many
+        workers. The host is one kernel: 1.
     engine
         one kernel, started by this process, or workers of a Ray cluster: the one of RAY_ADDRESS, or one that is started on this machine.
     json
@@ -74,7 +76,7 @@ def conform(
         raise WrongUseError("--huge is for random programs: tours have no huge pages")
     if pages not in (1, 2) or depth not in (1, 2, 3):
         raise WrongUseError("--pages wants 1 or 2, --depth 1, 2 or 3")
-    _check_jobs(jobs, engine, name)
+    jobs = kernels(jobs, engine, name)
     part = _shard(shard)
     if tours:
         mention(f"{name}: finding the programs that take every transition; compiling the rules of its profile first takes about 20 s, once")
@@ -87,15 +89,18 @@ def conform(
     return BROKEN if result.differences else OK
 
 
-def _check_jobs(jobs: int, engine: str, name: str) -> None:
-    """So many kernels are possible. Raises WrongUseError."""
+def kernels(jobs: int | None, engine: str, name: str) -> int:
+    """How many kernels run the programs: what was asked for, or one for each processor. Raises WrongUseError."""
     from breakcow.cli.say import WrongUseError
     from breakcow.conform.guests import MOST
 
-    if engine == "one" and not 1 <= jobs <= MOST:
-        raise WrongUseError(f"--jobs wants a number from 1 to {MOST}; more with --engine ray")
+    if jobs is None:
+        return 1 if name == "host" else min(len(os.sched_getaffinity(0)), MOST)
     if jobs < 1 or (engine == "one" and jobs > 1 and name == "host"):
         raise WrongUseError("--jobs wants a number from 1, and for the host, which is one kernel, 1")
+    if engine == "one" and jobs > MOST:
+        raise WrongUseError(f"--jobs wants a number from 1 to {MOST}; more with --engine ray")
+    return jobs
 
 
 def _spread(work: "Work", jobs: int, start: "Start") -> "Result":
