@@ -125,7 +125,7 @@ def counts(profile: str, operations: tuple[str, ...], depth: int) -> tuple[objec
     levels: list[tuple[int, int]] = []
     tally = search.run(lambda now: levels.append((now.states, now.transitions)))
     kinds = {(find.depth, find.operation, find.promises) for find in tally.finds}
-    return levels[-1], [sum(map(len, level.origins)) for level in search.levels], kinds
+    return levels[-1], [level.size for level in search.levels], kinds
 
 
 @pytest.mark.compiled

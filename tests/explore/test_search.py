@@ -62,6 +62,15 @@ def test_a_small_bound_closes_with_these_counts(operations: tuple[str, ...], sym
     assert (tally.states, tally.transitions) == (states, transitions)
 
 
+def test_states_of_the_last_depth_are_counted_and_not_kept() -> None:
+    to_four, to_five = (search(PROFILES["7.2"], (*ALWAYS, "fork", "exit"), depth, 0) for depth in (4, 5))
+    assert to_four.levels[4].size == to_five.levels[4].size > 0
+    assert sum(level.size for level in to_four.levels) == to_four.tally.states
+    assert not to_four.levels[4].states
+    assert not to_four.levels[4].origins
+    assert len(to_five.levels[4].origins) > 0
+
+
 def test_symmetry_changes_no_verdict() -> None:
     both = [programs(search(PROFILES["6.1"], (*UFFD, *KSM, "write"), 8, symmetric=symmetric)) for symmetric in (True, False)]
     assert both[0] == both[1]

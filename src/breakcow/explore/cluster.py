@@ -36,12 +36,12 @@ class Shard(Search):
         owners = np.zeros(1, np.int64)
         self.rules.address(self.levels[0].states[0], 1, shards, owners)
         if owners[0] != number:
-            self.levels = [Level(0, [np.zeros((0, 3), np.int64)], [self.levels[0].states[0][:0]])]
+            self.levels = [Level(0)]
 
     def expand(self) -> list[Any]:
         """Expand the last level: what came out as a Tally of this level, and a batch for each shard; the one for itself is empty."""
         last = self.levels[-1]
-        self.levels.append(Level(last.base + last.size))
+        self.levels.append(self.next_level())
         self.tally = Tally(0)
         given: list[list[Batch]] = [[] for _ in range(self.shards)]
         base = last.base
@@ -75,7 +75,7 @@ class Shard(Search):
         for shard in range(self.shards):
             mine = owners == shard
             given[shard].append((room.out[:found][mine], origins[mine]))
-        self._keep(*given[self.number].pop())
+        self.levels[-1].add(*given[self.number].pop())
         self.tally.transitions += int(room.counts[TRANSITIONS])
         self.tally.finds += [Find(0, *find) for find in room.finds[: room.counts[FINDS]].tolist()]
         room.counts[:] = 0
@@ -92,17 +92,13 @@ class Shard(Search):
             self._make_room(len(states))
             fresh = np.zeros(len(states), np.int64)
             self.rules.accept(np.array(states), self._table, fresh)
-            self._keep(states[fresh == 1], origins[fresh == 1])
+            self.levels[-1].add(states[fresh == 1], origins[fresh == 1])
         level = self.levels[-1]
         return level.size, int(self._table.nbytes) + sum(one.nbytes for level in self.levels for one in (*level.states, *level.origins))
 
-    def _keep(self, states: Array, origins: Array) -> None:
-        self.levels[-1].states.append(np.ascontiguousarray(states))
-        self.levels[-1].origins.append(origins)
-
     def _make_room(self, number: int) -> None:
         """Let the table have room for so many more."""
-        held = sum(sum(map(len, level.origins)) for level in self.levels)
+        held = sum(level.size for level in self.levels)
         size = len(self._table)
         while held + number > FULLEST * size:
             size *= 2

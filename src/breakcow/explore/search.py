@@ -52,16 +52,28 @@ class Find:
 
 @dataclass
 class Level:
-    """The states of one depth: (parent, operation, choices) of each, in the order they were found; `base` is the number of the first."""
+    """The states of one depth: (parent, operation, choices) of each, in the order they were found; `base` is the number of the first.
+
+    deepest: none of its states will be expanded, and no find begins at one. So they are counted and not kept.
+    """
 
     base: int
+    deepest: bool = False
+    size: int = 0
     origins: list[Array] = field(default_factory=list)
     states: list[Array] = field(default_factory=list)
 
+    def add(self, states: Array, origins: Array) -> None:
+        """States that were found, packed, and their origins; copied."""
+        self.size += len(states)
+        if len(states) and not self.deepest:
+            self.states.append(states.copy())
+            self.origins.append(origins.astype(np.int32))
+
     @property
-    def size(self) -> int:
-        """How many states."""
-        return sum(map(len, self.states))
+    def kept(self) -> int:
+        """How many of its states are kept, or were until they had been expanded."""
+        return 0 if self.deepest else self.size
 
 
 @dataclass
@@ -155,7 +167,8 @@ class Search:
         first = np.zeros((1, self.rules.WORDS), np.int64)
         number = self.first_state(Scratch(self), first)
         self._table[number & len(self._table) - 1] = number
-        self.levels = [Level(0, [np.zeros((1, 3), np.int64)], [first])]
+        self.levels = [Level(0)]
+        self.levels[0].add(first, np.zeros((1, 3), np.int64))
 
     def first_state(self, scratch: "Scratch", out: Array) -> int:
         """Pack the state in which a program starts into row 0 of `out`; its hash."""
@@ -165,7 +178,7 @@ class Search:
     def _next_level(self, progress: Callable[[Tally], None], deadline: float) -> None:
         """Expand the last level by all threads."""
         last = self.levels[-1]
-        level = Level(last.base + last.size)
+        level = self.next_level()
         tasks = self._tasks(last)
         self._expanded, self._level_start = 0, time.monotonic()
         failures: list[BaseException] = []
@@ -193,6 +206,11 @@ class Search:
             raise failures[0]
         if not self._stop:
             self._done_with(last, level)
+
+    def next_level(self) -> Level:
+        """The level after the last, with no state yet."""
+        last = self.levels[-1]
+        return Level(last.base + last.size, deepest=len(self.levels) == self.bound.depth)
 
     def _tasks(self, level: Level) -> Iterator[tuple[Array, int, int, int]]:
         """Pieces of a level: states, first, last, number of the state in row 0."""
@@ -255,9 +273,7 @@ class Search:
             if lost:
                 self._stop = "a state does not fit"
                 raise SearchError("a state has a value that its packed form cannot hold, or more successors than there is room for")
-            if found:
-                level.states.append(scratch.out[:found].copy())
-                level.origins.append(scratch.origins[:found].astype(np.int32))
+            level.add(scratch.out[:found], scratch.origins[:found])
             self.tally.states += found
             self.tally.transitions += transitions
             self.tally.frontier = level.size
@@ -278,10 +294,9 @@ class Search:
 
     def _bytes(self, level: Level) -> int:
         """What the search holds: the table, where each state came from, and the states of two levels."""
-        last = self.levels[-1]
-        origins = 12 * self.tally.states
-        row = 8 * last.states[0].shape[1]
-        return int(self._table.nbytes + origins + row * (last.size + level.size))
+        origins = 12 * (level.base + level.kept)
+        row = 8 * self.rules.WORDS
+        return int(self._table.nbytes + origins + row * (self.levels[-1].size + level.kept))
 
     def _done_with(self, last: Level, level: Level) -> None:
         last.states = []
