@@ -2,7 +2,7 @@
 
 Each is compiled with -Wall -Wextra -Werror -std=gnu11, so that a warning is a failure, and runs on this machine's kernel (host) or, packed
 into the initramfs, on a kernel in QEMU (vm:6.1), as breakcow's own run of the same tests before it, but where --records names a file of
-its records (`breakcow run --jsonl FILE`).
+its records (`breakcow run --jsonl FILE`). --keep leaves programs and sources in a folder, and does not compile again what is there already.
 
 Usage: python tools/reproducers.py [-j N] [--tests PATTERN] [--keep FOLDER] [--records FILE]... WHERE...
 Prints each test on which the two disagree with what the program said, and the counts. Exit status 1 if they disagree on any.
@@ -77,7 +77,9 @@ def _write(chosen: Sequence[corpus.Chosen], folder: Path) -> Iterator[tuple[str,
             print(error)
             continue
         file = folder / (re.sub(r"[^A-Za-z0-9.-]", "_", one.test.name) + ".c")
-        file.write_text(text)
+        if not file.exists() or file.read_text() != text:
+            file.write_text(text)
+            file.with_suffix("").unlink(missing_ok=True)
         sizes.append(text.count("\n"))
         yield one.test.name, file
     sizes.sort()
@@ -93,8 +95,10 @@ def _compile(written: dict[str, Path], jobs: int) -> dict[str, Path]:
 
 
 def _compiled(file: Path) -> Path | None:
-    """The program of a C file; what the compiler says if there is none."""
+    """The program of a C file, made unless it is there; prints what the compiler says if there is none."""
     program = file.with_suffix("")
+    if program.exists():
+        return program
     done = subprocess.run([*COMPILE, str(file), "-o", str(program)], capture_output=True, text=True, check=False)
     if done.returncode:
         print(done.stderr)
