@@ -148,7 +148,7 @@ def main() -> None:
         write_sources(Path(folder), chosen)
         compiled.ROOM = Path(folder)
         part = compiled.Part(EVERYTHING, bounds[0].areas)
-        compiled.load(PROFILES[wanted.kernel], part.bounds(2, 2), 1, part).__dict__["mutant"] = mutant
+        compiled.load(PROFILES[wanted.kernel], part.bounds(PROFILES[wanted.kernel], 2, 2), 1, part).__dict__["mutant"] = mutant
         known = survey(PROFILES[wanted.kernel], bounds, wanted.states)
         results = []
         for number, one in enumerate(chosen, 1):

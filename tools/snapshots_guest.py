@@ -3,6 +3,7 @@
 The n-th store writes n to the cell n * STRIDE, so that the greatest number of an image tells which stores it must have.
 """
 
+import ctypes
 import json
 import mmap
 import os
@@ -29,7 +30,7 @@ class Memory:
     def __init__(self, size: int, touched: bool, huge: bool) -> None:
         pages = mmap.mmap(-1, size + (4 << 20), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         pages.madvise(mmap.MADV_HUGEPAGE if huge else mmap.MADV_NOHUGEPAGE)
-        skip = -compiled.ctypes.addressof(compiled.ctypes.c_char.from_buffer(pages)) % (2 << 20)
+        skip = -ctypes.addressof(ctypes.c_char.from_buffer(pages)) % (2 << 20)
         self.bytes = memoryview(pages)[skip : skip + size]
         self.cells = self.bytes[: size if touched else size // 2].cast("q")
         self.number = 0

@@ -125,7 +125,7 @@ def table(checkers: list[Checker], runs: dict[str, list[Run]]) -> str:
 
 def median(runs: list[Run], field: str) -> float:
     """Of one figure over the rounds."""
-    return statistics.median(getattr(run, field) for run in runs)
+    return float(statistics.median(getattr(run, field) for run in runs))
 
 
 def timed(*words: str | Path, cwd: Path, **environment: str) -> tuple[str, float, int]:
@@ -168,9 +168,12 @@ def search(part: Part) -> Run:
     def made(depth: int) -> Search:
         bound = Bound(processes=2, pages=1, mappings=1, contents=part.contents, depth=depth, operations=OPERATIONS)
         one = Search(PROFILES[PROFILE], bound, picked, symmetric=False, threads=1)
-        limits = {"uffd_open": lambda o: o.argument == 0 and o.process < part.openers, "ksm_scan": lambda o: o.argument == 1}
-        one.operations = [o for o in one.operations if limits.get(VERBS[o.verb].name, lambda _: True)(o)]
+        one.operations = [o for o in one.operations if of_part(VERBS[o.verb].name, o.process, o.argument)]
         return one
+
+    def of_part(verb: str, process: int, argument: int) -> bool:
+        """A userfaultfd has no features, and a step of ksmd is one scan."""
+        return {"uffd_open": argument == 0 and process < part.openers, "ksm_scan": argument == 1}.get(verb, True)
 
     first = made(1)  # loads what is compiled
     first.run()
