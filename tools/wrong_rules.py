@@ -28,7 +28,7 @@ RULES = (  # what is wrong, file of mm/, what it says, what it says then
         "    s.step.sleeps = v + 1\n",
         "    queue_event(s, EVENT_PAGEFAULT_WP, p, v)\n    s.step.sleeps = v + 1\n",
     ),
-    ("a release wakes nobody", "userfaultfd.py", "        s.proc[p].woken = 1\n", "        s.proc[p].woken = 0\n"),
+    ("a release wakes nobody", "userfaultfd.py", "        s.resumed[p].woken = 1\n", "        s.resumed[p].woken = 0\n"),
     ("no checksum gate", "ksm_scan.py", "    if item.checksum == checksum:\n        return 0\n", "    return 0\n"),
     ("a page in a pipe is merged", "ksm_scan.py", "        if page.refs or page_maybe_dma_pinned", "        if page_maybe_dma_pinned"),
     (
