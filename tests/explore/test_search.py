@@ -14,6 +14,7 @@ from breakcow.kernel import PROFILES, Profile
 from breakcow.litmus import parse, to_text
 from breakcow.mm.actions import VERB
 from breakcow.mm.promises import PROMISES
+from breakcow.report.exploration import summary
 
 UFFD = ("uffd_open", "uffd_register", "uffd_protect", "uffd_release", "uffd_close", "uffd_unregister")
 KSM = ("mergeable", "unmergeable", "ksm_scan")
@@ -164,3 +165,11 @@ def test_a_survey_keeps_each_bug_once() -> None:
         "explore/protection-only-where-armed-mremap-userfaultfd",
     ]
     assert [tally.depth for _, tally in survey.done] == [5, 5, 5, 1]
+
+
+def test_a_search_that_reaches_every_state_says_so() -> None:
+    survey = Survey(PROFILES["7.2"], [Bound(depth=depth, operations=(*ALWAYS, "fork", "exit")) for depth in (100, 3)])
+    survey.run(Limits(ALL, True, 1, 1 << 30, 1 << 30, float("inf")), lambda _: None)
+    assert "1 of 2 searches closed: each state comes from a program of at most 6 steps" in summary(survey)
+    survey.done.pop(0)
+    assert "closed" not in summary(survey)

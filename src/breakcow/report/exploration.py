@@ -1,5 +1,6 @@
 """What an exploration found, as text and as JSON."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,19 @@ def summary(survey: Survey) -> str:
         f"{_count(first.contents, 'content')} and zeros, {_count(first.depth, 'step')}, {_searches(survey)}",
         f"  {survey.states:,} states, {survey.transitions:,} transitions, {seconds:.1f} s",
         f"  states are told apart by 64-bit hashes: the chance that one was missed is {_chance(survey):.1e}",
+        *_closed(survey),
     ]
     lines += [f"  {_name(bound)}: only {tally.depth} steps: {tally.stopped}" for bound, tally in survey.stopped]
     left = len(survey.planned) - len(survey.done)
     return "\n".join([*lines, *([f"  {left} searches were not begun: the time was over"] if left else [])])
+
+
+def _closed(survey: Survey) -> Iterator[str]:
+    """How many searches came to an end before their bound."""
+    longest = [tally.depth - 1 for _, tally in survey.done if tally.closed]
+    if longest:
+        which = f"{len(longest)} of {len(survey.planned)} searches closed" if len(survey.planned) > 1 else "closed"
+        yield f"  {which}: each state comes from a program of at most {_count(max(longest), 'step')}"
 
 
 def write_tests(folder: Path, survey: Survey) -> None:
