@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import msgspec
@@ -84,7 +85,7 @@ def _add(a: Result, b: Result) -> Result:
         raise BadResultError(f"{a.kind} on {a.on}: {len(seeds)} seeds from {seeds[0]} on are there twice")
     return msgspec.structs.replace(
         a,
-        shards=tuple(sorted({*a.shards, *b.shards})),
+        shards=tuple(sorted({*a.shards, *b.shards}, key=Fraction)),
         seeds=joined((*a.seeds, *b.seeds)),
         promises=dict(sorted((Counter(a.promises) + Counter(b.promises)).items())),
         differences=(*a.differences, *b.differences),
